@@ -1,0 +1,167 @@
+//! Settings of the handle, as plain data.
+
+pub(crate) mod seconds;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of a [`QueryCache`](crate::QueryCache).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CacheConfig {
+    /// `false`: every layer is a pass-through. Default: true. Environment: `ENABLE_CACHE`.
+    pub enabled: bool,
+    /// Default freshness lifetime, seconds. Default: 3600. Environment: `CACHE_TTL`.
+    #[serde(with = "seconds")]
+    pub ttl: Duration,
+    /// Prefix of every key in the shared tier. Default: `tqc`. Environment: `CACHE_NAMESPACE`.
+    pub namespace: String,
+    /// Key part that keeps applications apart. Default: the executable's name. Environment: `CACHE_APP`.
+    pub app: String,
+    /// Key part that a deploy changes to start fresh. Default: empty. Environment: `CACHE_GENERATION`.
+    pub generation: String,
+    /// Cache name in `Cache-Status` (RFC 9211); none: the field isn't added. Default: `tower-query-cache`.
+    pub cache_status: Option<String>,
+    /// The memory tier.
+    pub memory: MemoryConfig,
+    /// The shared tier; none: memory only.
+    pub redis: Option<RedisConfig>,
+    /// Bounds.
+    pub limits: LimitsConfig,
+}
+
+/// The memory tier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MemoryConfig {
+    /// Entries at most. Default: 256. Environment: `LRU_CACHE_SIZE`.
+    pub max_entries: usize,
+    /// Bytes at most. Default: 64 MiB.
+    pub max_bytes: u64,
+}
+
+/// The Redis tier.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RedisConfig {
+    /// `redis://`, `rediss://` or `redis+unix://`. Environment: `REDIS_URL`.
+    pub url: String,
+    /// Lanes (connections) at most. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
+    pub max_connections: usize,
+    /// Time for a connect, seconds. Default: 5. Environment: `REDIS_CONNECT_TIMEOUT`.
+    #[serde(with = "seconds")]
+    pub connect_timeout: Duration,
+    /// TCP keepalive. Default: true. Environment: `REDIS_KEEPALIVE`.
+    pub keepalive: bool,
+    /// Time for a whole lookup, seconds. Default: 0.05.
+    #[serde(with = "seconds")]
+    pub lookup_timeout: Duration,
+    /// Time for a write, seconds. Default: 1.
+    #[serde(with = "seconds")]
+    pub write_timeout: Duration,
+    /// Entries waiting to be written, at most; more are dropped and counted. Default: 1024.
+    pub queue_entries: usize,
+    /// Bytes waiting to be written, at most; more are dropped and counted. Default: 32 MiB.
+    pub queue_bytes: usize,
+}
+
+/// Bounds of the handle. Over one, a request isn't collapsed, not stored, or bypasses, with a reason; it never fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// Fills at once. Default: 4096.
+    pub max_fills: usize,
+    /// Fills at once that nobody waits for any more; over it they are cancelled. Default: 64.
+    pub max_orphan_fills: usize,
+    /// Time for a fill, seconds. Default: 30.
+    #[serde(with = "seconds")]
+    pub fill_timeout: Duration,
+    /// Time a request waits for another's fill before it goes to the origin itself, seconds. Default: 5.
+    #[serde(with = "seconds")]
+    pub coalesce_timeout: Duration,
+    /// Bytes of responses being recorded, in all. Default: 64 MiB.
+    pub recording_bytes: usize,
+    /// Bytes of request bodies being read for keys, in all. Default: 32 MiB.
+    pub key_body_bytes: usize,
+    /// Time to read a request body for its key, seconds. Default: 10.
+    #[serde(with = "seconds")]
+    pub key_body_timeout: Duration,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ttl: Duration::from_secs(3600),
+            namespace: "tqc".to_owned(),
+            app: executable(),
+            generation: String::new(),
+            cache_status: Some("tower-query-cache".to_owned()),
+            memory: MemoryConfig::default(),
+            redis: None,
+            limits: LimitsConfig::default(),
+        }
+    }
+}
+
+/// The executable's file name, or nothing where the system doesn't tell.
+fn executable() -> String {
+    std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .unwrap_or_default()
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self { max_entries: 256, max_bytes: 64 << 20 }
+    }
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".to_owned(),
+            max_connections: 10,
+            connect_timeout: Duration::from_secs(5),
+            keepalive: true,
+            lookup_timeout: Duration::from_millis(50),
+            write_timeout: Duration::from_secs(1),
+            queue_entries: 1024,
+            queue_bytes: 32 << 20,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_fills: 4096,
+            max_orphan_fills: 64,
+            fill_timeout: Duration::from_secs(30),
+            coalesce_timeout: Duration::from_secs(5),
+            recording_bytes: 64 << 20,
+            key_body_bytes: 32 << 20,
+            key_body_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl std::fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("max_connections", &self.max_connections)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("keepalive", &self.keepalive)
+            .field("lookup_timeout", &self.lookup_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("queue_entries", &self.queue_entries)
+            .field("queue_bytes", &self.queue_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! A policy as plain data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::seconds;
+
+/// How an absent `ETag` is made from the body ([RFC 9110 §8.8.3]).
+///
+/// [RFC 9110 §8.8.3]: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Etag {
+    /// A weak validator; right behind a compression layer too.
+    #[default]
+    Weak,
+    /// A strong validator: only where nothing outside changes the bytes.
+    Strong,
+    /// None is made.
+    Off,
+}
+
+/// What is cached, under which key, for how long: the data of a [`Policy`](crate::Policy).
+///
+/// Field names in lists are compared without case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PolicyConfig {
+    /// Freshness lifetime of a response that names none, in seconds. Default: the handle's `CACHE_TTL`.
+    #[serde(with = "seconds::option")]
+    pub ttl: Option<Duration>,
+    /// Lifetime wins over what the response says, save `no-store` and `private`. Default: false.
+    pub override_ttl: bool,
+    /// Lifetimes, in seconds, of statuses other than 200. Default: none.
+    #[serde(with = "seconds::by_status")]
+    pub negative_ttl: BTreeMap<u16, Duration>,
+    /// Methods that are cached. Default: GET and HEAD.
+    pub methods: Vec<String>,
+    /// Largest response body that is stored, bytes. Default: 1 MiB.
+    pub max_body: usize,
+    /// Largest request body that is part of the key, bytes. Default: none, such requests bypass.
+    pub key_body: Option<usize>,
+    /// JSON bodies are keyed by their canonical form (RFC 8785). Default: false.
+    pub canonical_json: bool,
+    /// Request fields that are part of the key. Default: none.
+    pub key_headers: Vec<String>,
+    /// A fixed authority in place of the request's. Default: none.
+    pub authority: Option<String>,
+    /// A name that stands for the path prefix a router strips. Default: none.
+    pub route: Option<String>,
+    /// Query parameters are keyed in the order of their names. Default: false.
+    pub sort_query: bool,
+    /// The only query parameters that are kept. Default: all.
+    pub allow_query: Option<Vec<String>>,
+    /// Query parameters that are removed; a `*` at the end matches any rest. Default: none.
+    pub deny_query: Vec<String>,
+    /// Request fields that carry credentials; a `*` at the end matches any rest. Default: DESIGN's list.
+    pub credential_fields: Vec<String>,
+    /// Credentials are removed from the request instead of bypassing. Default: false.
+    pub strip_credentials: bool,
+    /// Cookies that count as credentials; the others are hidden. Default: every cookie counts.
+    pub session_cookies: Option<Vec<String>>,
+    /// Response fields that belong to one request and are never stored; a `*` at the end matches any rest.
+    pub per_request_fields: Vec<String>,
+    /// Whether `no-store`, `no-cache`, `max-age` and `only-if-cached` of requests are followed. Default: false.
+    pub honor_request_directives: bool,
+    /// How an absent `ETag` is made. Default: weak.
+    pub etag: Etag,
+}
+
+/// Request fields that carry credentials, unless a policy says otherwise.
+const CREDENTIAL_FIELDS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "x-auth-token",
+    "x-forwarded-user",
+    "x-amzn-oidc-*",
+    "cf-access-jwt-assertion",
+];
+
+/// Response fields that describe one exchange, unless a policy says otherwise.
+const PER_REQUEST_FIELDS: &[&str] = &[
+    "x-request-id",
+    "x-correlation-id",
+    "traceparent",
+    "tracestate",
+    "server-timing",
+    "ratelimit*",
+    "x-ratelimit*",
+];
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            ttl: None,
+            override_ttl: false,
+            negative_ttl: BTreeMap::new(),
+            methods: owned(&["GET", "HEAD"]),
+            max_body: 1 << 20,
+            key_body: None,
+            canonical_json: false,
+            key_headers: Vec::new(),
+            authority: None,
+            route: None,
+            sort_query: false,
+            allow_query: None,
+            deny_query: Vec::new(),
+            credential_fields: owned(CREDENTIAL_FIELDS),
+            strip_credentials: false,
+            session_cookies: None,
+            per_request_fields: owned(PER_REQUEST_FIELDS),
+            honor_request_directives: false,
+            etag: Etag::Weak,
+        }
+    }
+}

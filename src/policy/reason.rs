@@ -1,0 +1,143 @@
+//! Names for everything the cache declines to do, so that no request is a mystery.
+
+macro_rules! reasons {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident => $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every reason, in the order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in `Cache-Status` details, stats and logs.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The place in [`ALL`](Self::ALL).
+            pub(crate) const fn index(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a request went past the cache (`fwd=bypass; detail=…`).
+    Bypass {
+        /// The method isn't one of the policy's.
+        Method => "method",
+        /// No pattern of the route table matches.
+        NoRoute => "no-route",
+        /// The request has, or may have, a body that the policy doesn't key.
+        Body => "body",
+        /// The body is over the policy's `key_body`.
+        BodyTooLarge => "body-too-large",
+        /// The body wasn't read within the time for it.
+        BodyTimeout => "body-timeout",
+        /// The body ended with trailers.
+        BodyTrailers => "body-trailers",
+        /// The body broke while it was read.
+        BodyError => "body-error",
+        /// The bodies read for keys are at their limit in all.
+        BodyBudget => "body-budget",
+        /// The key material is over its limit.
+        KeyTooLong => "key-too-long",
+        /// A part of the key can't be framed, such as two `Host` fields.
+        KeyMalformed => "key-malformed",
+        /// A request field carries credentials.
+        Credentials => "credentials",
+        /// A cookie that counts as a credential.
+        Cookie => "cookie",
+        /// `partition_by` gave no principal.
+        NoPrincipal => "no-principal",
+        /// A `Range` request.
+        Range => "range",
+        /// CONNECT, or a request to change the protocol.
+        Upgrade => "upgrade",
+        /// A gRPC request.
+        Grpc => "grpc",
+        /// `cache_if` said no.
+        CacheIf => "cache-if",
+        /// A request directive, under `honor_request_directives`.
+        RequestDirective => "request-directive",
+        /// The request is already inside a fill of this handle.
+        Nested => "nested",
+        /// All fills that may run at once are running.
+        FillsFull => "fills-full",
+    }
+}
+
+reasons! {
+    /// Why a response wasn't stored (`fwd=miss; detail=…`).
+    Refusal {
+        /// The status has no lifetime under the policy.
+        Status => "status",
+        /// A server error (5xx).
+        ServerError => "server-error",
+        /// `Cache-Control: no-store`.
+        NoStore => "no-store",
+        /// The handler's [`NoStore`](crate::NoStore) extension.
+        HandlerNoStore => "handler-no-store",
+        /// `Cache-Control: private`.
+        Private => "private",
+        /// `Cache-Control: no-cache`.
+        NoCache => "no-cache",
+        /// The freshness lifetime is zero or used up.
+        ZeroLifetime => "zero-lifetime",
+        /// The response sets a cookie.
+        SetCookie => "set-cookie",
+        /// `Vary: *`.
+        VaryStar => "vary-star",
+        /// The resource has all the variants it may have.
+        VaryLimit => "vary-limit",
+        /// `Access-Control-Allow-Origin` echoes `Origin` without `Vary: Origin`.
+        OriginEcho => "origin-echo",
+        /// A Content-Security-Policy with a nonce.
+        CspNonce => "csp-nonce",
+        /// An event stream, gRPC or another response that isn't meant to end.
+        Streaming => "streaming",
+        /// The body is over the policy's `max_body`.
+        TooLarge => "too-large",
+        /// The body ended with trailers.
+        Trailers => "trailers",
+        /// The body broke.
+        BodyError => "body-error",
+        /// The body's length isn't the declared one.
+        LengthMismatch => "length-mismatch",
+        /// The recordings are at their limit in all.
+        RecordingBudget => "recording-budget",
+        /// `store_if` said no.
+        StoreIf => "store-if",
+        /// The answer to a HEAD request has no body to store.
+        Head => "head",
+        /// The fill took longer than it may.
+        FillTimeout => "fill-timeout",
+        /// The response can't be written as an entry.
+        Unencodable => "unencodable",
+    }
+}
+
+impl Refusal {
+    /// Whether the next response for this key is likely to be refused too, so that requests needn't wait for it.
+    pub(crate) const fn is_structural(self) -> bool {
+        !matches!(
+            self,
+            Self::ServerError
+                | Self::BodyError
+                | Self::LengthMismatch
+                | Self::RecordingBudget
+                | Self::FillTimeout
+                | Self::Head
+        )
+    }
+}

@@ -1,5 +1,23 @@
 //! Keys: framed material, hashed to 256 bits.
 
+mod body;
+mod digest;
+mod few;
+mod json;
+mod material;
+mod number;
+mod primary;
+mod query;
+mod rules;
+mod vary;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::primary::{original_uri, primary};
+pub(crate) use self::rules::{Identity, KeyRules};
+pub(crate) use self::vary::{variant, vary_fields};
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 

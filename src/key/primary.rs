@@ -1,0 +1,100 @@
+//! The key of a request, before `Vary`.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+
+use super::Key;
+use super::body;
+use super::digest::Digest;
+use super::material::{Domain, Field, Material, Sink};
+use super::rules::KeyRules;
+use crate::policy::Bypass;
+
+/// The key of a request. `principal` is the partition that the policy gave, `body` the whole request body of a policy
+/// that keys bodies.
+///
+/// # Errors
+///
+/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several `Host` fields.
+/// [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal.
+pub(crate) fn primary(
+    rules: &KeyRules,
+    parts: &Parts,
+    principal: Option<&[u8]>,
+    body: Option<&[u8]>,
+) -> Result<Key, Bypass> {
+    Ok(write(rules, parts, principal, body, Digest::new())?.finish())
+}
+
+/// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two resources would
+/// share a key.
+pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get() {
+        return uri;
+    }
+    &parts.uri
+}
+
+/// Writes the material of a request. The frames' order is fixed: see [`super::material`].
+pub(super) fn write<S: Sink>(
+    rules: &KeyRules,
+    parts: &Parts,
+    principal: Option<&[u8]>,
+    body: Option<&[u8]>,
+    sink: S,
+) -> Result<S, Bypass> {
+    if rules.partitioned && principal.is_none() {
+        return Err(Bypass::NoPrincipal);
+    }
+    let uri = original_uri(parts);
+    let mut to = Material::new(Domain::Primary, sink);
+    to.part(Field::Scope, &rules.scope)?;
+    // A HEAD request is answered by what GET stored.
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    to.part(Field::Method, method.as_str().as_bytes())?;
+    if !rules.fixed_authority {
+        authority(uri, &parts.headers, &mut to)?;
+    }
+    to.part(Field::Path, uri.path().as_bytes())?;
+    rules.query.write(uri.query(), &mut to)?;
+    for name in &rules.headers {
+        lines(Field::Header, name, &parts.headers, &mut to)?;
+    }
+    to.optional(Field::Principal, principal)?;
+    if let Some(bytes) = body {
+        body::write(rules.canonical_json, &parts.headers, bytes, &mut to)?;
+    }
+    Ok(to.into_sink())
+}
+
+/// Scheme and authority. A handler may look at the URI's authority or at `Host`: where both are there and differ, both
+/// are part of the key, so that neither can poison the other's entries.
+fn authority<S: Sink>(uri: &Uri, headers: &HeaderMap, to: &mut Material<S>) -> Result<(), Bypass> {
+    let mut hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Bypass::KeyMalformed);
+    }
+    if let Some(scheme) = uri.scheme_str() {
+        to.lowercase(Field::Scheme, scheme.as_bytes())?;
+    }
+    let Some(authority) = uri.authority().map(|authority| authority.as_str().as_bytes()) else {
+        return host.map_or(Ok(()), |host| to.lowercase(Field::Authority, host));
+    };
+    to.lowercase(Field::Authority, authority)?;
+    match host {
+        Some(host) if !host.eq_ignore_ascii_case(authority) => to.lowercase(Field::Host, host),
+        _ => Ok(()),
+    }
+}
+
+/// All lines of one field, their number first; no lines differ from an empty one.
+pub(super) fn lines<S: Sink>(
+    field: Field,
+    name: &HeaderName,
+    headers: &HeaderMap,
+    to: &mut Material<S>,
+) -> Result<(), Bypass> {
+    to.list(field, || headers.get_all(name).iter().map(HeaderValue::as_bytes))
+}

@@ -3,8 +3,10 @@
 
 mod clock;
 mod config;
+#[allow(dead_code, unused_imports)]
 mod entry;
 mod error;
+#[allow(dead_code, unused_imports)]
 mod key;
 mod policy;
 mod store;

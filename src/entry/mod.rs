@@ -1,5 +1,14 @@
 //! Stored responses, and the record that tells a resource's variants apart.
 
+mod codec;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::codec::{DecodeError, decode, encode};
+
+use std::mem::size_of;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +16,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::clock::Millis;
 use crate::key::Key;
+use crate::policy::Refusal;
 
 /// What a store holds under one key.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +46,58 @@ pub(crate) struct Entry {
     pub(crate) lifetime: Millis,
 }
 
+/// All of an entry but its body: what is known before the body has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryHead<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) stored_at: Millis,
+    pub(crate) initial_age: Millis,
+    pub(crate) lifetime: Millis,
+}
+
+/// What a header map keeps for each place it has: a bucket (hash, name, value, links) and its share of the index.
+const HEADER_PLACE: usize = 128;
+
 impl Entry {
+    /// Makes an entry of a head and a body's chunks, and its encoded form. The body is copied once, into the encoded form,
+    /// of which the entry's body and header values are slices: nothing of the buffers that the response came in stays
+    /// alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Unencodable`]: over what the format's lengths can say.
+    pub(crate) fn seal(head: EntryHead<'_>, body: &[Bytes]) -> Result<(Self, Bytes), Refusal> {
+        let encoded = codec::encode_entry(head, body)?;
+        let entry = codec::own_entry(*head.key, encoded.clone()).map_err(|_| Refusal::Unencodable)?;
+        Ok((entry, encoded))
+    }
+
+    /// All of it but the body.
+    pub(crate) fn head(&self) -> EntryHead<'_> {
+        EntryHead {
+            key: &self.key,
+            status: self.status,
+            headers: &self.headers,
+            stored_at: self.stored_at,
+            initial_age: self.initial_age,
+            lifetime: self.lifetime,
+        }
+    }
+
+    /// The bytes that it keeps alive, estimated: itself, the one buffer that body and header values are slices of, and
+    /// the header map's places. Right for entries from [`seal`](Self::seal) and [`decode`]; their bytes are counted as
+    /// encoded. Allocator overhead isn't.
+    pub(crate) fn weight(&self) -> u64 {
+        let buffer = codec::entry_len(&self.headers, self.body.len()).unwrap_or(usize::MAX);
+        let places = self.headers.capacity().saturating_mul(HEADER_PLACE);
+        // Names that aren't registered ones have a buffer of their own.
+        let names = self.headers.keys().map(|name| name.as_str().len()).fold(0, usize::saturating_add);
+        let bytes = size_of::<Self>().saturating_add(buffer).saturating_add(places).saturating_add(names);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
     /// Current age ([RFC 9111 §4.2.3]). A clock that steps back gives the initial age, never less.
     ///
     /// [RFC 9111 §4.2.3]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3

@@ -1,0 +1,242 @@
+//! The bytes of a record in the shared tier.
+//!
+//! ```text
+//! magic "TQCE", version u8, kind u8, key [32]
+//! entry:  stored_at u64, initial_age u64, lifetime u64, status u16, header count u16, body length u64,
+//!         headers: name length u16, value length u32, name, value
+//!         body
+//! vary:   field count u16, variant count u32,
+//!         fields: length u16, name
+//!         variants: prefix u64, end u64
+//! xxh3-64 of all before, u64
+//! ```
+//!
+//! Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order, and the
+//! same record always gives the same bytes. The checksum finds damage, not malice; whoever may write to the shared tier
+//! may write entries. But whatever the bytes are, decoding doesn't panic, and reserves no more than they can fill.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::wire::{Reader, Short};
+use super::{Entry, EntryHead, Record, VaryRecord};
+use crate::key::Key;
+use crate::policy::Refusal;
+
+const MAGIC: [u8; 4] = *b"TQCE";
+
+/// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one server.
+const VERSION: u8 = 1;
+
+const ENTRY: u8 = 1;
+const VARY: u8 = 2;
+
+/// Magic, version, kind, key.
+const PREAMBLE: usize = 4 + 1 + 1 + 32;
+
+/// What an entry has between preamble and headers.
+const ENTRY_HEAD: usize = 8 + 8 + 8 + 2 + 2 + 8;
+
+/// A header without the bytes of its name and value. No name is empty.
+const HEADER: usize = 2 + 4;
+
+const CHECKSUM: usize = 8;
+
+/// Header places reserved before any header is read. More than that is made as headers really come.
+const FEW_HEADERS: usize = 32;
+
+/// Why bytes aren't a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    /// Another version of this crate wrote them: a miss, and left alone.
+    #[error("another version of the format")]
+    Foreign,
+    /// They are damaged, stand under another key, or never were a record: a miss, and to be removed.
+    #[error("damaged")]
+    Corrupt,
+}
+
+impl From<Short> for DecodeError {
+    fn from(_: Short) -> Self {
+        Self::Corrupt
+    }
+}
+
+/// The bytes of a record.
+///
+/// # Errors
+///
+/// [`Refusal::Unencodable`]: over what the format's lengths can say.
+pub(crate) fn encode(record: &Record) -> Result<Bytes, Refusal> {
+    match record {
+        Record::Entry(entry) => encode_entry(entry.head(), std::slice::from_ref(&entry.body)),
+        Record::Vary(record) => encode_vary(record),
+    }
+}
+
+/// The bytes of an entry whose body comes in chunks.
+pub(super) fn encode_entry(head: EntryHead<'_>, body: &[Bytes]) -> Result<Bytes, Refusal> {
+    let body_len = body
+        .iter()
+        .try_fold(0_usize, |sum, chunk| sum.checked_add(chunk.len()))
+        .ok_or(Refusal::Unencodable)?;
+    let length = entry_len(head.headers, body_len).ok_or(Refusal::Unencodable)?;
+    let mut out = preamble(ENTRY, head.key, length);
+    for number in [head.stored_at, head.initial_age, head.lifetime] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    out.extend_from_slice(&head.status.as_u16().to_le_bytes());
+    out.extend_from_slice(&narrow::<u16>(head.headers.len())?.to_le_bytes());
+    out.extend_from_slice(&narrow::<u64>(body_len)?.to_le_bytes());
+    for (name, value) in head.headers {
+        out.extend_from_slice(&narrow::<u16>(name.as_str().len())?.to_le_bytes());
+        out.extend_from_slice(&narrow::<u32>(value.len())?.to_le_bytes());
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(value.as_bytes());
+    }
+    for chunk in body {
+        out.extend_from_slice(chunk);
+    }
+    Ok(finish(out))
+}
+
+fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
+    let names = record.fields.iter().map(|name| 2 + name.as_str().len()).sum::<usize>();
+    let mut out = preamble(VARY, &record.key, PREAMBLE + 6 + names + 16 * record.variants.len() + CHECKSUM);
+    out.extend_from_slice(&narrow::<u16>(record.fields.len())?.to_le_bytes());
+    out.extend_from_slice(&narrow::<u32>(record.variants.len())?.to_le_bytes());
+    for name in &record.fields {
+        out.extend_from_slice(&narrow::<u16>(name.as_str().len())?.to_le_bytes());
+        out.extend_from_slice(name.as_str().as_bytes());
+    }
+    for (prefix, end) in &record.variants {
+        out.extend_from_slice(&prefix.to_le_bytes());
+        out.extend_from_slice(&end.to_le_bytes());
+    }
+    Ok(finish(out))
+}
+
+/// The encoded length of an entry; `None` if memory can't hold it.
+pub(super) fn entry_len(headers: &HeaderMap, body: usize) -> Option<usize> {
+    headers
+        .iter()
+        .try_fold(PREAMBLE + ENTRY_HEAD + CHECKSUM, |sum: usize, (name, value)| {
+            sum.checked_add(HEADER + name.as_str().len())?.checked_add(value.len())
+        })?
+        .checked_add(body)
+}
+
+fn preamble(kind: u8, key: &Key, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[VERSION, kind]);
+    out.extend_from_slice(key.as_bytes());
+    out
+}
+
+fn finish(mut out: Vec<u8>) -> Bytes {
+    let sum = xxh3_64(&out);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out.into()
+}
+
+fn narrow<T: TryFrom<usize>>(number: usize) -> Result<T, Refusal> {
+    T::try_from(number).map_err(|_| Refusal::Unencodable)
+}
+
+/// The record that `bytes` hold, if it is the one under `key`. Body and header values are slices of `bytes`.
+///
+/// # Errors
+///
+/// [`DecodeError`] tells a value to leave alone from one to remove.
+pub(crate) fn decode(bytes: Bytes, key: &Key) -> Result<Record, DecodeError> {
+    let mut from = open(bytes)?;
+    let (kind, found) = (from.u8()?, Key::from_bytes(from.array()?));
+    if found != *key {
+        return Err(DecodeError::Corrupt);
+    }
+    match kind {
+        ENTRY => entry(found, from).map(Record::Entry),
+        VARY => vary(found, from).map(Record::Vary),
+        _ => Err(DecodeError::Corrupt),
+    }
+}
+
+/// The entry in bytes that [`encode_entry`] has just made for `key`, whose sum needs no second look.
+pub(super) fn own_entry(key: Key, bytes: Bytes) -> Result<Entry, DecodeError> {
+    let mut from = Reader::new(bytes);
+    from.bytes(PREAMBLE)?;
+    let content = from.len().checked_sub(CHECKSUM).ok_or(DecodeError::Corrupt)?;
+    entry(key, Reader::new(from.bytes(content)?))
+}
+
+/// The bytes after magic and version and before the checksum, once all three are right.
+fn open(bytes: Bytes) -> Result<Reader, DecodeError> {
+    let mut from = Reader::new(bytes.clone());
+    if from.array()? != MAGIC {
+        return Err(DecodeError::Corrupt);
+    }
+    if from.u8()? != VERSION {
+        return Err(DecodeError::Foreign);
+    }
+    let content = from.len().checked_sub(CHECKSUM).ok_or(DecodeError::Corrupt)?;
+    let content = from.bytes(content)?;
+    let sum = from.u64()?;
+    let summed = bytes.len().checked_sub(CHECKSUM).and_then(|end| bytes.get(..end));
+    if summed.map(xxh3_64) != Some(sum) {
+        return Err(DecodeError::Corrupt);
+    }
+    Ok(Reader::new(content))
+}
+
+fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
+    let (stored_at, initial_age, lifetime) = (from.u64()?, from.u64()?, from.u64()?);
+    let status = StatusCode::from_u16(from.u16()?).map_err(|_| DecodeError::Corrupt)?;
+    let count = usize::from(from.u16()?);
+    let body = usize::try_from(from.u64()?).map_err(|_| DecodeError::Corrupt)?;
+    let headers = headers(count, &mut from)?;
+    if body != from.len() {
+        return Err(DecodeError::Corrupt);
+    }
+    let body = from.bytes(body)?;
+    Ok(Entry { key, status, headers, body, stored_at, initial_age, lifetime })
+}
+
+fn headers(count: usize, from: &mut Reader) -> Result<HeaderMap, DecodeError> {
+    let places = count.min(from.len() / HEADER).min(FEW_HEADERS);
+    let mut headers = HeaderMap::try_with_capacity(places).map_err(|_| DecodeError::Corrupt)?;
+    for _ in 0..count {
+        let (name, value) = (from.u16()?, from.u32()?);
+        let name = name_of(&from.bytes(name.into())?)?;
+        let value = from.bytes(usize::try_from(value).map_err(|_| DecodeError::Corrupt)?)?;
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| DecodeError::Corrupt)?;
+        headers.try_append(name, value).map_err(|_| DecodeError::Corrupt)?;
+    }
+    Ok(headers)
+}
+
+fn vary(key: Key, mut from: Reader) -> Result<VaryRecord, DecodeError> {
+    let fields_count = usize::from(from.u16()?);
+    let variants_count = usize::try_from(from.u32()?).map_err(|_| DecodeError::Corrupt)?;
+    let mut fields = Vec::with_capacity(fields_count.min(from.len() / 3));
+    for _ in 0..fields_count {
+        let length = from.u16()?;
+        fields.push(name_of(&from.bytes(length.into())?)?);
+    }
+    if !fields.is_sorted_by(|a: &HeaderName, b| a.as_str() < b.as_str()) {
+        return Err(DecodeError::Corrupt);
+    }
+    let mut variants = Vec::with_capacity(variants_count.min(from.len() / 16));
+    for _ in 0..variants_count {
+        variants.push((from.u64()?, from.u64()?));
+    }
+    if from.len() != 0 {
+        return Err(DecodeError::Corrupt);
+    }
+    Ok(VaryRecord { key, fields, variants })
+}
+
+fn name_of(bytes: &[u8]) -> Result<HeaderName, DecodeError> {
+    HeaderName::from_lowercase(bytes).map_err(|_| DecodeError::Corrupt)
+}

@@ -67,12 +67,10 @@ impl<'a> Iterator for Members<'a> {
         if name.is_empty() {
             return None;
         }
-        self.take_while(is_blank);
         let Some((b'=', rest)) = self.rest.split_first() else {
             return Some((name, &[]));
         };
         self.rest = rest;
-        self.take_while(is_blank);
         Some((name, self.argument()))
     }
 }
@@ -94,12 +92,8 @@ impl<'a> Members<'a> {
             self.rest = closed.get(1..).unwrap_or_default();
             return argument;
         }
-        self.take_while(|byte| !is_blank(byte) && !matches!(byte, b',' | b';' | b'"'))
+        self.take_while(|byte| !matches!(byte, b' ' | b'\t' | b',' | b';' | b'"'))
     }
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
 }
 
 /// Whether a byte may stand in a token ([RFC 9110 §5.6.2]).

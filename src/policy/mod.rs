@@ -14,6 +14,8 @@ mod routes;
 mod rules;
 mod table;
 mod targeted;
+#[cfg(test)]
+mod testing;
 
 pub use self::config::{Etag, PolicyConfig};
 pub(crate) use self::judge::Verdict;

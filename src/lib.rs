@@ -8,11 +8,15 @@ mod entry;
 mod error;
 #[allow(dead_code, unused_imports)]
 mod key;
+#[allow(dead_code, unused_imports)]
 mod policy;
 mod store;
 
 pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 pub use self::error::{ConfigError, PolicyError};
 pub use self::key::Key;
-pub use self::policy::{BodyKey, Bypass, CacheTtl, Etag, HeadKey, NoStore, Policy, PolicyConfig, Refusal};
+pub use self::policy::{
+    BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
+    Routes, RoutesConfig,
+};
 pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};

@@ -60,13 +60,13 @@ pub struct PolicyConfig {
     pub deny_query: Vec<String>,
     /// Request fields that carry credentials; a `*` at the end matches any rest. Default: DESIGN's list.
     pub credential_fields: Vec<String>,
-    /// Credentials are removed from the request instead of bypassing. Default: false.
+    /// Credentials are removed from the request instead of bypassing; the handler doesn't see them. Default: false.
     pub strip_credentials: bool,
     /// Cookies that count as credentials; the others are hidden. Default: every cookie counts.
     pub session_cookies: Option<Vec<String>>,
     /// Response fields that belong to one request and are never stored; a `*` at the end matches any rest.
     pub per_request_fields: Vec<String>,
-    /// Whether `no-store`, `no-cache`, `max-age` and `only-if-cached` of requests are followed. Default: false.
+    /// Whether requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. Default: false.
     pub honor_request_directives: bool,
     /// How an absent `ETag` is made. Default: weak.
     pub etag: Etag,

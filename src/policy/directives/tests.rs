@@ -1,0 +1,78 @@
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::testing::headers;
+
+fn parse(lines: &[&str]) -> Directives {
+    let lines: Vec<_> = lines.iter().map(|line| ("cache-control", *line)).collect();
+    Directives::of(&headers(&lines), &CACHE_CONTROL)
+}
+
+#[test]
+fn what_counts_counts_whatever_surrounds_it() {
+    let none = Directives::default();
+    let no_store = Directives { no_store: true, ..none };
+    let private = Directives { private: true, ..none };
+    let age = |seconds| Directives { max_age: Some(seconds), ..none };
+    for (lines, expected) in [
+        (&["public, immutable"][..], none),
+        (&["No-Store"], no_store),
+        (&["public", "private"], private),
+        (&["private=\"set-cookie, x-user\""], private),
+        (&["Private=set-cookie"], private),
+        (&["no-cache=\"x\""], Directives { no_cache: true, ..none }),
+        (&["public; private"], private),
+        (&["public private"], private),
+        (&[",, ,private,"], private),
+        (&["\"junk, private"], private),
+        (&["x=\"unclosed, private"], private),
+        (&["x=\"a\\\", private"], private),
+        (&["x=\"private, no-store\""], none),
+        (&["not-private, private2"], none),
+        (&["max-age=60"], age(60)),
+        (&["MAX-AGE=60"], age(60)),
+        (&["max-age = 60"], age(0)),
+        (&["x= no-store"], no_store),
+        (&["max-age=\"60\""], age(60)),
+        (&["max-age=1, max-age=100", "max-age=7"], age(1)),
+        (&["max-age"], age(0)),
+        (&["max-age="], age(0)),
+        (&["max-age=, private"], Directives { private: true, ..age(0) }),
+        (&["max-age=-1"], age(0)),
+        (&["max-age=1.5"], age(0)),
+        (&["max-age=6x"], age(0)),
+        (&["max-age=\"60"], age(0)),
+        (&["max-age=2147483647"], age(2_147_483_647)),
+        (&["max-age=99999999999999999999999999"], age(1 << 31)),
+        (&["s-maxage=5, max-age=60"], Directives { s_maxage: Some(5), ..age(60) }),
+    ] {
+        assert_eq!(parse(lines), expected, "{lines:?}");
+    }
+}
+
+/// A reader that looks back or ahead once per byte would need hours for these.
+#[test]
+fn long_lines_are_read_once() {
+    for unit in ["=\"", "a=\"b\",", ",", "a", " ", "\"", "a=", "\\\"", "a \t", "a=\"\\\","] {
+        for length in [64 << 10, 1 << 20] {
+            let line = format!("{}, no-store", unit.repeat(length / unit.len()));
+            let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::try_from(line).unwrap())]);
+            assert!(Directives::of(&headers, &CACHE_CONTROL).no_store, "{unit:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_directive_is_found_behind_any_unquoted_junk(junk in "[ -!#-~]{0,40}", end in "[,; ]") {
+        let line = junk + &end + "no-store";
+        prop_assert!(parse(&[&line]).no_store);
+    }
+
+    #[test]
+    fn numbers_are_digits_only(text in "[ -~]{0,12}") {
+        let number = text.parse::<u64>().ok().filter(|_| !text.starts_with('+'));
+        prop_assert_eq!(delta_seconds(text.as_bytes()), number.map(|number| number.min(1 << 31)));
+    }
+}

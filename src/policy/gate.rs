@@ -1,0 +1,103 @@
+//! The request side: which requests the cache may answer, and for whom.
+
+use std::borrow::Cow;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, PRAGMA, RANGE, UPGRADE};
+use http::{Method, request::Parts};
+
+use super::directives::Directives;
+use super::fields::remove_where;
+use super::{Bypass, Rules, cookies};
+
+impl Rules {
+    /// Whether the request is of a kind that the cache may answer.
+    ///
+    /// # Errors
+    ///
+    /// The reason to bypass.
+    pub(crate) fn gate(&self, parts: &Parts) -> Result<(), Bypass> {
+        let headers = &parts.headers;
+        if parts.method == Method::CONNECT || headers.contains_key(UPGRADE) {
+            Err(Bypass::Upgrade)
+        } else if !self.methods.contains(&parts.method) {
+            Err(Bypass::Method)
+        } else if headers.contains_key(RANGE) {
+            Err(Bypass::Range)
+        } else if headers.get_all(CONTENT_TYPE).iter().any(|value| is_grpc(value.as_bytes())) {
+            Err(Bypass::Grpc)
+        } else if self.honor_request_directives && declines_cache(headers) {
+            Err(Bypass::RequestDirective)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// For whom the answer is: `None` for everybody, else the principal that is part of the key.
+    ///
+    /// # Errors
+    ///
+    /// The reason to bypass: credentials without a rule for them, or no principal where there must be one.
+    pub(crate) fn principal<'a>(&'a self, parts: &'a Parts) -> Result<Option<Cow<'a, [u8]>>, Bypass> {
+        if let Some(principal) = &self.hooks.partition_by {
+            return principal(parts).map(Some).ok_or(Bypass::NoPrincipal);
+        }
+        if self.strip_credentials {
+            return Ok(None);
+        }
+        if parts.headers.keys().any(|name| self.credentials.contains(name)) {
+            return Err(Bypass::Credentials);
+        }
+        let cookie = match &self.session_cookies {
+            None => parts.headers.contains_key(COOKIE),
+            Some(session) => cookies::any_session(&parts.headers, session),
+        };
+        if cookie { Err(Bypass::Cookie) } else { Ok(None) }
+    }
+
+    /// Takes from the request what the handler mustn't see when its answer may be given to others: stripped credentials and
+    /// the cookies that don't count.
+    pub(crate) fn disguise(&self, headers: &mut HeaderMap) {
+        if self.strip_credentials {
+            remove_where(headers, |name| *name == COOKIE || self.credentials.contains(name));
+        } else if let Some(session) = &self.session_cookies {
+            cookies::hide_others(headers, session);
+        }
+    }
+
+    /// `cache_if`.
+    ///
+    /// # Errors
+    ///
+    /// [`Bypass::CacheIf`].
+    pub(crate) fn admits_body(&self, parts: &Parts, body: &[u8]) -> Result<(), Bypass> {
+        match &self.hooks.cache_if {
+            Some(admits) if !admits(parts, body) => Err(Bypass::CacheIf),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a media type is one of gRPC's: `application/grpc`, `application/grpc+proto`, `application/grpc-web`.
+pub(super) fn is_grpc(content_type: &[u8]) -> bool {
+    starts_with(content_type, b"application/grpc")
+}
+
+/// Whether a value starts so, whatever the case.
+pub(super) fn starts_with(value: &[u8], start: &[u8]) -> bool {
+    value.get(..start.len()).is_some_and(|value| value.eq_ignore_ascii_case(start))
+}
+
+/// Whether the client asks not to be answered from a cache ([RFC 9111 §5.2.1], and §5.4 for `Pragma`).
+///
+/// [RFC 9111 §5.2.1]: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1
+fn declines_cache(headers: &HeaderMap) -> bool {
+    if headers.contains_key(CACHE_CONTROL) {
+        let directives = Directives::of(headers, &CACHE_CONTROL);
+        directives.no_store || directives.no_cache || directives.max_age == Some(0)
+    } else {
+        Directives::of(headers, &PRAGMA).no_cache
+    }
+}
+
+#[cfg(test)]
+mod tests;

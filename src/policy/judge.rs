@@ -1,0 +1,146 @@
+//! The response side: whether a response is stored, and for how long.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY,
+    CONTENT_TYPE, HeaderMap, ORIGIN, SET_COOKIE, VARY,
+};
+use http::{Method, StatusCode, response};
+
+use super::directives::Directives;
+use super::gate::{is_grpc, starts_with};
+use super::lifetime::{Applicable, initial_age};
+use super::{NoStore, Refusal, Rules, targeted};
+use crate::clock::Millis;
+
+/// How long a response may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Freshness lifetime, milliseconds, counted from age 0: the response is fresh while its age is less.
+    pub(crate) lifetime: Millis,
+    /// Its age when it was received, milliseconds.
+    pub(crate) initial_age: Millis,
+}
+
+impl Rules {
+    /// Whether the response to a request may be stored. Pure: the caller says what time it is.
+    ///
+    /// The request is the client's own, before [`disguise`](Self::disguise). `Vary` is judged with the keys.
+    ///
+    /// # Errors
+    ///
+    /// The reason not to store it.
+    pub(crate) fn judge(
+        &self,
+        request_method: &Method,
+        request_headers: &HeaderMap,
+        response: &response::Parts,
+        now: Millis,
+    ) -> Result<Verdict, Refusal> {
+        let headers = &response.headers;
+        if request_method == Method::HEAD {
+            return Err(Refusal::Head);
+        }
+        if response.extensions.get::<NoStore>().is_some() {
+            return Err(Refusal::HandlerNoStore);
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS || is_endless(headers) {
+            return Err(Refusal::Streaming);
+        }
+        let own = self.status_ttl(response.status)?;
+        let directives = self.admitted_directives(headers)?;
+        if headers.contains_key(SET_COOKIE) {
+            return Err(Refusal::SetCookie);
+        }
+        if !self.keys_origin && echoes_origin(request_headers, headers) {
+            return Err(Refusal::OriginEcho);
+        }
+        if has_nonce(headers) {
+            return Err(Refusal::CspNonce);
+        }
+        let initial_age = initial_age(headers);
+        let lifetime = self.lifetime(response, directives, own, initial_age, now);
+        if lifetime > initial_age {
+            Ok(Verdict { lifetime, initial_age })
+        } else {
+            Err(Refusal::ZeroLifetime)
+        }
+    }
+
+    /// `store_if`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::StoreIf`].
+    pub(crate) fn keeps(&self, response: &response::Parts, body: &[u8]) -> Result<(), Refusal> {
+        match &self.hooks.store_if {
+            Some(keeps) if !keeps(response, body) => Err(Refusal::StoreIf),
+            _ => Ok(()),
+        }
+    }
+
+    /// The policy's own TTL for a status. 1xx, 206 and 304 never have one.
+    fn status_ttl(&self, status: StatusCode) -> Result<Millis, Refusal> {
+        match self.negative_ttl.get(&status) {
+            _ if status == StatusCode::OK => Ok(self.ttl),
+            Some(ttl) => Ok(*ttl),
+            None if status.is_server_error() => Err(Refusal::ServerError),
+            None => Err(Refusal::Status),
+        }
+    }
+
+    /// The directives that apply, unless one of them forbids storing.
+    fn admitted_directives(&self, headers: &HeaderMap) -> Result<Applicable, Refusal> {
+        let (directives, targeted) = match targeted::directives(headers) {
+            Some(directives) => (directives, true),
+            None => (Directives::of(headers, &CACHE_CONTROL), false),
+        };
+        if directives.no_store {
+            Err(Refusal::NoStore)
+        } else if directives.private {
+            Err(Refusal::Private)
+        } else if directives.no_cache && !self.override_ttl {
+            Err(Refusal::NoCache)
+        } else {
+            Ok(Applicable { directives, targeted })
+        }
+    }
+}
+
+/// Whether the media type is one whose bodies aren't meant to end.
+fn is_endless(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).iter().map(|value| value.as_bytes()).any(|value| {
+        is_grpc(value)
+            || starts_with(value, b"text/event-stream")
+            || starts_with(value, b"multipart/x-mixed-replace")
+    })
+}
+
+/// Whether the response is for the request's `Origin` alone and doesn't say so by `Vary`.
+fn echoes_origin(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let Some(origin) = request.get(ORIGIN) else { return false };
+    let echoes = response
+        .get_all(ACCESS_CONTROL_ALLOW_ORIGIN)
+        .iter()
+        .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
+    let varies = || {
+        response
+            .get_all(VARY)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .any(|field| field.trim_ascii().eq_ignore_ascii_case(b"origin"))
+    };
+    echoes && !varies()
+}
+
+/// Whether a Content-Security-Policy, enforced or not, has a nonce: one that is used twice protects nobody.
+fn has_nonce(headers: &HeaderMap) -> bool {
+    const NONCE: &[u8] = b"'nonce-";
+    [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY].iter().any(|field| {
+        headers.get_all(field).iter().any(|policy| {
+            policy.as_bytes().windows(NONCE.len()).any(|window| window.eq_ignore_ascii_case(NONCE))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! A policy resolved for run time: every name parsed, every value in range.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{HeaderName, ORIGIN};
+use http::{Method, StatusCode};
+
+use super::fields::FieldSet;
+use super::lifetime::MAX_LIFETIME;
+use super::{Etag, Hooks, PolicyConfig};
+use crate::clock::{Millis, millis};
+use crate::error::PolicyError;
+
+/// A validated policy. Its methods, all pure, stand beside what they decide: `gate`, `judge`, `fields`.
+pub(crate) struct Rules {
+    /// Largest response body that is stored, bytes.
+    pub(crate) max_body: usize,
+    /// Largest request body that is part of the key, bytes; none: requests with a body bypass.
+    pub(crate) key_body: Option<usize>,
+    /// How an absent `ETag` is made.
+    pub(crate) etag: Etag,
+    pub(super) methods: Vec<Method>,
+    pub(super) ttl: Millis,
+    pub(super) override_ttl: bool,
+    pub(super) negative_ttl: BTreeMap<StatusCode, Millis>,
+    /// Whether `Origin` is part of the key, so that an echo of it is right.
+    pub(super) keys_origin: bool,
+    pub(super) credentials: FieldSet,
+    pub(super) strip_credentials: bool,
+    pub(super) session_cookies: Option<Vec<String>>,
+    pub(super) per_request: FieldSet,
+    pub(super) honor_request_directives: bool,
+    pub(super) hooks: Hooks,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules")
+            .field("methods", &self.methods)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    /// The rules of a policy under a handle whose own TTL is `default_ttl`.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Field`] for the first value that can't be used.
+    pub(crate) fn new(
+        config: &PolicyConfig,
+        hooks: &Hooks,
+        default_ttl: Duration,
+    ) -> Result<Self, PolicyError> {
+        let key_headers = header_names("key_headers", &config.key_headers)?;
+        check_key_parts(config)?;
+        if hooks.partition_by.is_some() && config.strip_credentials {
+            return Err(error(
+                "strip_credentials",
+                "can't be used together with `partition_by`, which needs the credentials",
+            ));
+        }
+        Ok(Self {
+            max_body: positive("max_body", config.max_body)?,
+            key_body: config.key_body.map(|bytes| positive("key_body", bytes)).transpose()?,
+            etag: config.etag,
+            methods: methods(config)?,
+            ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
+            override_ttl: config.override_ttl,
+            negative_ttl: negative_ttl(&config.negative_ttl)?,
+            keys_origin: key_headers.contains(&ORIGIN),
+            credentials: FieldSet::parse("credential_fields", &config.credential_fields)?,
+            strip_credentials: config.strip_credentials,
+            session_cookies: config.session_cookies.as_deref().map(cookie_names).transpose()?,
+            per_request: FieldSet::parse("per_request_fields", &config.per_request_fields)?,
+            honor_request_directives: config.honor_request_directives,
+            hooks: hooks.clone(),
+        })
+    }
+}
+
+/// An error about a field.
+pub(super) fn error(field: &'static str, problem: impl Into<String>) -> PolicyError {
+    PolicyError::Field { field, problem: problem.into() }
+}
+
+/// The methods of a policy, each usable with it.
+///
+/// # Errors
+///
+/// [`PolicyError::Field`] naming `methods`.
+pub(super) fn methods(config: &PolicyConfig) -> Result<Vec<Method>, PolicyError> {
+    if config.methods.is_empty() {
+        return Err(error("methods", "is empty; nothing would be cached"));
+    }
+    config.methods.iter().map(|name| method(name, config.key_body.is_some())).collect()
+}
+
+fn method(name: &str, keys_body: bool) -> Result<Method, PolicyError> {
+    let method = Method::from_bytes(name.as_bytes())
+        .map_err(|_| error("methods", format!("`{name}` is not a method name")))?;
+    if name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        // Names are case-sensitive (RFC 9110 §9.1), and no registered one has a small letter.
+        return Err(error("methods", format!("`{name}` must be written in capitals")));
+    }
+    if method == Method::CONNECT || method == Method::TRACE {
+        return Err(error("methods", format!("`{name}` can't be cached")));
+    }
+    if !keys_body && method != Method::GET && method != Method::HEAD {
+        return Err(error(
+            "methods",
+            format!("`{name}` needs `key_body`: the body tells such requests apart"),
+        ));
+    }
+    Ok(method)
+}
+
+fn negative_ttl(config: &BTreeMap<u16, Duration>) -> Result<BTreeMap<StatusCode, Millis>, PolicyError> {
+    const FIELD: &str = "negative_ttl";
+    let entry = |(&code, &ttl): (&u16, &Duration)| {
+        let status = StatusCode::from_u16(code)
+            .ok()
+            .filter(|status| status.as_u16() < 600)
+            .ok_or_else(|| error(FIELD, format!("{code} is not a status code (100 to 599)")))?;
+        match code {
+            200 => Err(error(FIELD, "the lifetime of 200 is `ttl`")),
+            100..200 | 206 | 304 => Err(error(FIELD, format!("{code} is never stored"))),
+            _ => Ok((status, lifetime(FIELD, ttl)?)),
+        }
+    };
+    config.iter().map(entry).collect()
+}
+
+/// What names parts of the key must not be empty.
+fn check_key_parts(config: &PolicyConfig) -> Result<(), PolicyError> {
+    let names = |field, list: &[String]| match list.iter().find(|name| name.is_empty() || *name == "*") {
+        Some(name) => Err(error(field, format!("`{name}` is not the name of a query parameter"))),
+        None => Ok(()),
+    };
+    names("allow_query", config.allow_query.as_deref().unwrap_or_default())?;
+    names("deny_query", &config.deny_query)?;
+    let text = |field, value: &Option<String>| match value.as_deref() {
+        Some("") => Err(error(field, "is empty")),
+        _ => Ok(()),
+    };
+    text("authority", &config.authority)?;
+    text("route", &config.route)?;
+    if config.canonical_json && config.key_body.is_none() {
+        return Err(error("canonical_json", "needs `key_body`"));
+    }
+    Ok(())
+}
+
+fn header_names(field: &'static str, names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
+    names.iter().map(|name| header_name(field, name)).collect()
+}
+
+/// The field name that `name` spells.
+pub(super) fn header_name(field: &'static str, name: &str) -> Result<HeaderName, PolicyError> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| error(field, format!("`{name}` is not a field name")))
+}
+
+fn cookie_names(names: &[String]) -> Result<Vec<String>, PolicyError> {
+    match names.iter().find(|name| !super::cookies::is_name(name.as_bytes())) {
+        Some(name) => Err(error("session_cookies", format!("`{name}` is not a cookie name"))),
+        None => Ok(names.to_vec()),
+    }
+}
+
+fn positive(field: &'static str, bytes: usize) -> Result<usize, PolicyError> {
+    if bytes == 0 { Err(error(field, "must be more than 0 bytes")) } else { Ok(bytes) }
+}
+
+fn lifetime(field: &'static str, ttl: Duration) -> Result<Millis, PolicyError> {
+    match millis(ttl) {
+        0 => Err(error(field, format!("{ttl:?} is too short; the least is a millisecond"))),
+        ttl if ttl > MAX_LIFETIME => Err(error(field, "is over ten years")),
+        ttl => Ok(ttl),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,13 @@ mod entry;
 mod error;
 mod key;
 mod policy;
+#[allow(dead_code, unused_imports)]
+mod stats;
 mod store;
 
 pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 pub use self::error::{ConfigError, PolicyError};
 pub use self::key::Key;
 pub use self::policy::{BodyKey, Bypass, CacheTtl, Etag, HeadKey, NoStore, Policy, PolicyConfig, Refusal};
+pub use self::stats::{StatsFuture, StatsHandler};
 pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};

@@ -10,6 +10,8 @@ mod error;
 mod key;
 #[allow(dead_code, unused_imports)]
 mod policy;
+#[allow(dead_code, unused_imports)]
+mod stats;
 mod store;
 
 pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
@@ -19,4 +21,6 @@ pub use self::policy::{
     BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
     Routes, RoutesConfig,
 };
+pub use self::policy::{BodyKey, Bypass, CacheTtl, Etag, HeadKey, NoStore, Policy, PolicyConfig, Refusal};
+pub use self::stats::{StatsFuture, StatsHandler};
 pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};

@@ -1,7 +1,13 @@
-//! Settings of the handle, as plain data.
+//! Settings of the handle, as plain data: written in code, read by serde or from the environment, with the same result.
 
+mod env;
 pub(crate) mod seconds;
+#[cfg(test)]
+mod tests;
+mod url;
+mod validate;
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,7 +32,9 @@ pub struct CacheConfig {
     pub cache_status: Option<String>,
     /// The memory tier.
     pub memory: MemoryConfig,
-    /// The shared tier; none: memory only.
+    /// The shared tier; none: memory only. Default: none.
+    ///
+    /// `REDIS_URL` brings it. Environment: `USE_LRU_CACHE`, which takes it away when it is true.
     pub redis: Option<RedisConfig>,
     /// Bounds.
     pub limits: LimitsConfig,
@@ -44,11 +52,13 @@ pub struct MemoryConfig {
 }
 
 /// The Redis tier.
+///
+/// `Debug` hides the user and password of the URL; serialising writes the whole URL.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    /// `redis://`, `rediss://` or `redis+unix://`. Environment: `REDIS_URL`.
+    /// `redis://`, `rediss://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
     pub url: String,
     /// Lanes (connections) at most. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
     pub max_connections: usize,
@@ -152,9 +162,10 @@ impl Default for LimitsConfig {
     }
 }
 
-impl std::fmt::Debug for RedisConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
+            .field("url", &url::without_credentials(&self.url))
             .field("max_connections", &self.max_connections)
             .field("connect_timeout", &self.connect_timeout)
             .field("keepalive", &self.keepalive)
@@ -162,6 +173,6 @@ impl std::fmt::Debug for RedisConfig {
             .field("write_timeout", &self.write_timeout)
             .field("queue_entries", &self.queue_entries)
             .field("queue_bytes", &self.queue_bytes)
-            .finish_non_exhaustive()
+            .finish()
     }
 }

@@ -1,0 +1,274 @@
+//! Counters: one relaxed increment per event, totals only when somebody asks.
+//!
+//! A memory hit pays one `fetch_add` on its route's counter. Sums over routes are taken by the snapshot, so that two
+//! routes never contend for a line of totals.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::policy::{Bypass, Refusal};
+use crate::store::StoreError;
+
+/// Labels at most; layers made over and over under new names share [`OTHER`] after that.
+const MAX_ROUTES: usize = 1024;
+
+/// The label of everything beyond [`MAX_ROUTES`].
+const OTHER: &str = "(other)";
+
+/// A count of events.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    fn add(&self, events: u64) {
+        self.0.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Buckets of a histogram: below 1 us, 2 us, 4 us, … 2^25 us (33.6 s, over the longest fill by default), and the rest.
+pub(super) const BUCKETS: usize = 27;
+
+/// Times by powers of two of a microsecond.
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    pub(super) buckets: [Counter; BUCKETS],
+    pub(super) total_us: Counter,
+}
+
+impl Histogram {
+    fn record(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bits = (u64::BITS - micros.leading_zeros()) as usize;
+        if let Some(bucket) = self.buckets.get(bits.min(BUCKETS - 1)) {
+            bucket.add(1);
+        }
+        self.total_us.add(micros);
+    }
+}
+
+/// The counters of one route.
+#[derive(Debug, Default)]
+pub(crate) struct RouteStats {
+    pub(super) hits_memory: Counter,
+    pub(super) hits_shared: Counter,
+    pub(super) misses: Counter,
+    pub(super) bypasses: [Counter; Bypass::ALL.len()],
+    pub(super) refusals: [Counter; Refusal::ALL.len()],
+    pub(super) stored: Counter,
+    pub(super) collapsed: Counter,
+    pub(super) not_modified: Counter,
+    pub(super) aborted: Counter,
+    pub(super) fills: Histogram,
+    pub(super) lookups: Histogram,
+}
+
+impl RouteStats {
+    /// A request was answered from the memory tier.
+    pub(crate) fn hit_memory(&self) {
+        self.hits_memory.add(1);
+    }
+
+    /// A request was answered from the shared tier.
+    pub(crate) fn hit_shared(&self) {
+        self.hits_shared.add(1);
+    }
+
+    /// No tier had an answer.
+    pub(crate) fn miss(&self) {
+        self.misses.add(1);
+    }
+
+    /// A request went past the cache.
+    pub(crate) fn bypass(&self, reason: Bypass) {
+        if let Some(counter) = self.bypasses.get(reason.index()) {
+            counter.add(1);
+        }
+    }
+
+    /// A response wasn't stored.
+    pub(crate) fn refused(&self, reason: Refusal) {
+        if let Some(counter) = self.refusals.get(reason.index()) {
+            counter.add(1);
+        }
+    }
+
+    /// A response was stored.
+    pub(crate) fn stored(&self) {
+        self.stored.add(1);
+    }
+
+    /// A request was answered by another request's fill.
+    pub(crate) fn collapsed(&self) {
+        self.collapsed.add(1);
+    }
+
+    /// A conditional request was answered with 304 from the cache.
+    pub(crate) fn not_modified(&self) {
+        self.not_modified.add(1);
+    }
+
+    /// A fill ended without a response.
+    pub(crate) fn aborted(&self) {
+        self.aborted.add(1);
+    }
+
+    /// A fill took `time`.
+    pub(crate) fn fill(&self, time: Duration) {
+        self.fills.record(time);
+    }
+
+    /// A lookup in the shared tier took `time`.
+    pub(crate) fn lookup(&self, time: Duration) {
+        self.lookups.record(time);
+    }
+}
+
+/// All counters of a handle.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    routes: RwLock<BTreeMap<String, Arc<RouteStats>>>,
+    pub(super) unavailable: Counter,
+    pub(super) timeout: Counter,
+    pub(super) connection: Counter,
+    pub(super) server: Counter,
+    pub(super) corrupt: Counter,
+    pub(super) foreign: Counter,
+}
+
+impl Stats {
+    /// Counters at zero.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The counters of the route `label`. The same label gives the same counters.
+    pub(crate) fn route(&self, label: &str) -> Arc<RouteStats> {
+        // A panic elsewhere can't leave a counter half changed.
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(label) {
+            return Arc::clone(route);
+        }
+        let label = if routes.len() < MAX_ROUTES { label } else { OTHER };
+        Arc::clone(routes.entry(label.to_owned()).or_default())
+    }
+
+    /// Every route with its label, in the labels' order.
+    pub(super) fn routes(&self) -> Vec<(String, Arc<RouteStats>)> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.iter().map(|(label, route)| (label.clone(), Arc::clone(route))).collect()
+    }
+
+    /// The shared tier couldn't do what it was asked.
+    pub(crate) fn shared_error(&self, error: &StoreError) {
+        match error {
+            StoreError::Unavailable => self.unavailable.add(1),
+            StoreError::Timeout => self.timeout.add(1),
+            StoreError::Connection(_) => self.connection.add(1),
+            StoreError::Server(_) => self.server.add(1),
+        }
+    }
+
+    /// A value of our own version couldn't be decoded.
+    pub(crate) fn corrupt(&self) {
+        self.corrupt.add(1);
+    }
+
+    /// A value was written by another version.
+    pub(crate) fn foreign(&self) {
+        self.foreign.add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_has_one_set_of_counters() {
+        let stats = Stats::new();
+        stats.route("a").miss();
+        stats.route("a").miss();
+        stats.route("b").miss();
+        let counts: Vec<_> =
+            stats.routes().into_iter().map(|(label, route)| (label, route.misses.count())).collect();
+        assert_eq!(counts, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn labels_do_not_grow_without_bound() {
+        let stats = Stats::new();
+        for i in 0..3 * MAX_ROUTES {
+            stats.route(&i.to_string()).miss();
+        }
+        let routes = stats.routes();
+        assert_eq!(routes.len(), MAX_ROUTES + 1);
+        let other = routes.iter().find(|(label, _)| label == OTHER).unwrap();
+        assert_eq!(other.1.misses.count(), 2 * MAX_ROUTES as u64);
+        stats.route("7").miss();
+        assert_eq!(stats.route("7").misses.count(), 2, "an early label keeps its own");
+    }
+
+    #[test]
+    fn every_reason_has_a_counter_of_its_own() {
+        let route = RouteStats::default();
+        for (times, reason) in Bypass::ALL.iter().enumerate() {
+            (0..times).for_each(|_| route.bypass(*reason));
+        }
+        for (times, reason) in Refusal::ALL.iter().enumerate() {
+            (0..times).for_each(|_| route.refused(*reason));
+        }
+        assert!(route.bypasses.iter().map(Counter::count).eq(0..Bypass::ALL.len() as u64));
+        assert!(route.refusals.iter().map(Counter::count).eq(0..Refusal::ALL.len() as u64));
+    }
+
+    #[test]
+    fn a_time_lands_below_the_next_power_of_two() {
+        for (micros, bucket) in [
+            (0, 0),
+            (1, 1),
+            (2, 2),
+            (3, 2),
+            (4, 3),
+            (1023, 10),
+            (1024, 11),
+            ((1 << 25) - 1, 25),
+            (1 << 25, 26),
+        ] {
+            let histogram = Histogram::default();
+            histogram.record(Duration::from_micros(micros));
+            assert_eq!(
+                histogram.buckets.iter().position(|bucket| bucket.count() == 1),
+                Some(bucket),
+                "{micros}"
+            );
+            assert_eq!(histogram.total_us.count(), micros);
+        }
+        let histogram = Histogram::default();
+        histogram.record(Duration::MAX);
+        assert_eq!(histogram.buckets[BUCKETS - 1].count(), 1);
+    }
+
+    #[test]
+    fn errors_are_counted_by_kind() {
+        let stats = Stats::new();
+        stats.shared_error(&StoreError::Unavailable);
+        for _ in 0..2 {
+            stats.shared_error(&StoreError::Timeout);
+        }
+        for _ in 0..3 {
+            stats.shared_error(&StoreError::Connection(String::new()));
+        }
+        for _ in 0..4 {
+            stats.shared_error(&StoreError::Server(String::new()));
+        }
+        let counts =
+            [&stats.unavailable, &stats.timeout, &stats.connection, &stats.server].map(Counter::count);
+        assert_eq!(counts, [1, 2, 3, 4]);
+    }
+}

@@ -13,4 +13,6 @@ pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 pub use self::error::{ConfigError, PolicyError};
 pub use self::key::Key;
 pub use self::policy::{BodyKey, Bypass, CacheTtl, Etag, HeadKey, NoStore, Policy, PolicyConfig, Refusal};
-pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
+pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus, WriterStatus};

@@ -3,9 +3,6 @@
 //! Servers quote commands in their errors: one that doesn't know `AUTH` answers with the password. So nothing that
 //! the server wrote goes on but the error's code.
 
-use std::error::Error as _;
-use std::io;
-
 use deadpool::managed::{PoolError, TimeoutType};
 use deadpool_redis::redis::{ErrorKind, RedisError};
 
@@ -16,12 +13,9 @@ pub(super) fn translate(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => server(error.code().unwrap_or_default()),
         ErrorKind::AuthenticationFailed => server("WRONGPASS"),
-        _ => {
-            let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-            StoreError::Connection(
-                cause.map_or_else(|| error.category().to_owned(), io::Error::to_string),
-            )
-        }
+        // Written by the system or by redis-rs, neither of which saw the URL's password.
+        ErrorKind::Io => StoreError::Connection(error.to_string()),
+        _ => StoreError::Connection(error.category().to_owned()),
     }
 }
 

@@ -128,6 +128,10 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some(slot) = self.lanes.slots().get(self.index) {
+            // What drives the connection may have ended with the runtime.
+            if let Some(lane) = slot.lane() {
+                lane.break_off();
+            }
             slot.put(None);
             slot.kept.store(false, Ordering::Release);
         }

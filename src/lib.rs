@@ -24,3 +24,6 @@ pub use self::policy::{
 pub use self::policy::{BodyKey, Bypass, CacheTtl, Etag, HeadKey, NoStore, Policy, PolicyConfig, Refusal};
 pub use self::stats::{StatsFuture, StatsHandler};
 pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
+pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus, WriterStatus};

@@ -1,5 +1,10 @@
 //! The tiers that hold entries.
 
+#[cfg(feature = "redis")]
+mod redis;
+#[allow(dead_code)]
+mod writer;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -7,6 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::key::Key;
+
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+pub use self::writer::WriterStatus;
 
 /// A boxed future of a [`Store`]'s method.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -50,6 +59,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Figures of the connections, from local counters.
     fn pool(&self) -> PoolStatus;
+
+    /// Why there is no connection, without credentials; `None` while all is well.
+    fn last_error(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Figures that a shared tier's server gives; `None` where it doesn't.

@@ -1,0 +1,50 @@
+//! redis-rs's errors in our words.
+//!
+//! Servers quote commands in their errors: one that doesn't know `AUTH` answers with the password. So nothing that
+//! the server wrote goes on but the error's code.
+
+use deadpool::managed::{PoolError, TimeoutType};
+use deadpool_redis::redis::{ErrorKind, RedisError};
+
+use crate::store::StoreError;
+
+/// `error` for callers. [`StoreError::Connection`] means that the connection can't be used any more.
+pub(super) fn translate(error: &RedisError) -> StoreError {
+    match error.kind() {
+        ErrorKind::Server(_) | ErrorKind::Extension => server(error.code().unwrap_or_default()),
+        ErrorKind::AuthenticationFailed => server("WRONGPASS"),
+        // Written by the system or by redis-rs, neither of which saw the URL's password.
+        ErrorKind::Io => StoreError::Connection(error.to_string()),
+        _ => StoreError::Connection(error.category().to_owned()),
+    }
+}
+
+/// Why a connect failed.
+pub(super) fn connect(error: &PoolError<RedisError>) -> StoreError {
+    match error {
+        PoolError::Backend(error) => translate(error),
+        PoolError::Timeout(TimeoutType::Create) => StoreError::Connection("connecting timed out".to_owned()),
+        _ => StoreError::Connection("no connection could be made".to_owned()),
+    }
+}
+
+/// A server's error by its code, explained where the code alone says too little.
+pub(super) fn server(code: &str) -> StoreError {
+    let known = (1..=16).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    let code = if known { code } else { "ERR" };
+    let meaning = match code {
+        "LOADING" => "the server is loading its data",
+        "NOAUTH" => "the server asks for a password",
+        "WRONGPASS" => "the server refuses the user or the password",
+        "NOPERM" => "the user may not do this",
+        "OOM" => "the server's memory is full",
+        "READONLY" => "the server is a read-only replica",
+        "MISCONF" => "the server can't save and refuses writes",
+        "MASTERDOWN" => "the replica has lost its master",
+        "BUSY" => "the server is busy with a script",
+        "WRONGTYPE" => "the key holds another type",
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "TRYAGAIN" => "the server is part of a Cluster",
+        _ => "the server refuses the command",
+    };
+    StoreError::Server(format!("{code}: {meaning}"))
+}

@@ -1,0 +1,206 @@
+//! A slot and its keeper: the task that fills the slot with a lane, watches the lane, and replaces it when it broke.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::lane::Lane;
+use super::lanes::Lanes;
+
+/// How often a keeper looks at its lane.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A lane that owes replies and gives none for this long is retired.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A lane without traffic for this long is probed: servers, proxies and firewalls drop idle connections silently.
+const IDLE_PROBE: Duration = Duration::from_secs(30);
+
+/// A lane that was opened on demand and isn't needed for this long is closed.
+const IDLE_CLOSE: Duration = Duration::from_secs(60);
+
+/// First and longest wait between connects.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A place for a lane.
+pub(super) struct Slot {
+    /// Opened on demand, and closed when idle.
+    pub(super) on_demand: bool,
+    lane: RwLock<Option<Arc<Lane>>>,
+    kept: AtomicBool,
+}
+
+impl Slot {
+    pub(super) fn new(on_demand: bool) -> Self {
+        Self { on_demand, lane: RwLock::new(None), kept: AtomicBool::new(false) }
+    }
+
+    /// The lane, if one is up.
+    pub(super) fn lane(&self) -> Option<Arc<Lane>> {
+        let lane = self.lane.read().unwrap_or_else(PoisonError::into_inner);
+        lane.as_ref().filter(|lane| !lane.is_broken()).cloned()
+    }
+
+    /// Whether a keeper is at work.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    fn put(&self, lane: Option<Arc<Lane>>) {
+        *self.lane.write().unwrap_or_else(PoisonError::into_inner) = lane;
+    }
+}
+
+/// Gives the slot at `index` a keeper, unless it has one. Outside a runtime nothing happens.
+pub(super) fn keep(lanes: &Arc<Lanes>, index: usize) {
+    let Some(slot) = lanes.slots().get(index) else { return };
+    if slot.is_kept() {
+        return;
+    }
+    let Ok(runtime) = Handle::try_current() else { return };
+    if slot.kept.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let keeper = Keeper { lanes: Arc::clone(lanes), index };
+    runtime.spawn(async move {
+        let mut closed = keeper.lanes.closed();
+        let store_dropped = std::pin::pin!(closed.changed());
+        let work = std::pin::pin!(keeper.work());
+        futures_util::future::select(work, store_dropped).await;
+    });
+}
+
+/// The work on one slot. Dropped with its runtime, it leaves the slot to the next keeper.
+struct Keeper {
+    lanes: Arc<Lanes>,
+    index: usize,
+}
+
+/// Why a lane was given up.
+enum End {
+    Broken,
+    Idle,
+}
+
+impl Keeper {
+    async fn work(&self) {
+        let Some(slot) = self.lanes.slots().get(self.index) else { return };
+        let mut backoff = Backoff::default();
+        loop {
+            match self.lanes.connect(self.index).await {
+                Err(error) => {
+                    self.lanes.failed(&error);
+                    if slot.on_demand {
+                        return;
+                    }
+                    sleep(backoff.next()).await;
+                }
+                Ok(object) => {
+                    let up = Instant::now();
+                    slot.put(Some(Arc::clone(&object)));
+                    self.lanes.passed();
+                    let end = watch(&object, slot.on_demand).await;
+                    slot.put(None);
+                    // Nobody shall get this connection again.
+                    drop(Object::take(object));
+                    if matches!(end, End::Broken) {
+                        self.lanes.broken();
+                    }
+                    if slot.on_demand {
+                        return;
+                    }
+                    if up.elapsed() < PATIENCE {
+                        sleep(backoff.next()).await;
+                    } else {
+                        backoff = Backoff::default();
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(slot) = self.lanes.slots().get(self.index) {
+            // What drives the connection may have ended with the runtime.
+            if let Some(lane) = slot.lane() {
+                lane.break_off();
+            }
+            slot.put(None);
+            slot.kept.store(false, Ordering::Release);
+        }
+        self.lanes.changed();
+    }
+}
+
+/// Resolves when the lane shall be given up.
+///
+/// redis-rs says neither that a connection was closed nor that its server is silent: time-outs leave it in service for
+/// ever. So a lane is probed when a request gave up on it, when requests wait and no reply came since the last
+/// look, and when it was idle for long.
+async fn watch(lane: &Lane, on_demand: bool) -> End {
+    let (mut abandoned, mut replies) = (lane.abandoned(), lane.replies());
+    let mut used = Instant::now();
+    let mut probed = used;
+    loop {
+        let alarmed = timeout(TICK, lane.alarmed()).await.is_ok();
+        if lane.is_broken() {
+            return End::Broken;
+        }
+        let silent = lane.outstanding() > 0 && lane.replies() == replies;
+        let given_up = lane.abandoned() != abandoned;
+        if silent || given_up || lane.replies() != replies {
+            used = Instant::now();
+        }
+        if on_demand && used.elapsed() >= IDLE_CLOSE {
+            return End::Idle;
+        }
+        (abandoned, replies) = (lane.abandoned(), lane.replies());
+        if alarmed || silent || given_up || (used.elapsed() >= IDLE_PROBE && probed.elapsed() >= IDLE_PROBE) {
+            if !lane.answers(PATIENCE).await {
+                lane.break_off();
+                return End::Broken;
+            }
+            probed = Instant::now();
+        }
+    }
+}
+
+/// Waits between connects: doubling, up to a limit, of random length so that replicas don't knock in step.
+#[derive(Default)]
+struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    /// Between a half and the whole of the doubled wait.
+    fn next(&mut self) -> Duration {
+        let (first, longest) = BACKOFF;
+        let wait = first.saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX)).min(longest);
+        self.tries = self.tries.saturating_add(1).min(16);
+        let random = RandomState::new().hash_one(self.tries);
+        let fraction = f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX);
+        wait.mul_f64(0.5 + fraction / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_limit_and_vary() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<Duration> = (0..40).map(|_| backoff.next()).collect();
+        assert!(waits[0] >= Duration::from_millis(50) && waits[0] <= Duration::from_millis(100));
+        assert!(waits[3] >= Duration::from_millis(400) && waits[3] <= Duration::from_millis(800));
+        assert!(waits[10..].iter().all(|wait| *wait >= BACKOFF.1 / 2 && *wait <= BACKOFF.1));
+        assert!(waits[10..].iter().any(|wait| *wait != waits[10]), "without jitter");
+    }
+}

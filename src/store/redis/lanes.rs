@@ -1,0 +1,297 @@
+//! The lanes by role, the pick of one for a request, and growth.
+//!
+//! Two read lanes beat one from 256 requests in flight on, and more than two only split what would go out in one
+//! write. So reads go round the two until both are crowded, and overflow to further lanes, which open when the crowd
+//! has lasted. Writes have a lane of their own, and large values another: a `GET` must not queue behind a megabyte.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{Object, Pool, PoolConfig, Timeouts};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::failure;
+use super::keeper::{Slot, keep};
+use super::lane::Lane;
+use super::manager::Manager;
+use super::settings::Settings;
+use super::trouble::Trouble;
+use crate::error::ConfigError;
+use crate::store::{PoolStatus, StoreError};
+
+/// Requests that wait on a lane before it counts as crowded.
+const CROWD: usize = 256;
+
+/// How long all read lanes must be crowded before another opens.
+const SUSTAINED: Duration = Duration::from_millis(100);
+
+/// Values above this many bytes go over the bulk lane.
+const LARGE: usize = 64 << 10;
+
+/// Commands that wait inside redis-rs, for lanes that read, that write, and that do both. Those of writes hold their
+/// values even after their callers gave up.
+const BUFFERS: (usize, usize, usize) = (1024, 8, 64);
+
+/// All lanes of a store.
+pub(super) struct Lanes {
+    /// The read lanes, the write lane, the bulk lane, further read lanes; as far as there may be so many.
+    slots: Vec<Slot>,
+    /// Read lanes that are always there: the first slots.
+    reads: usize,
+    /// The write lane's slot.
+    write: usize,
+    /// The bulk lane's slot.
+    bulk: Option<usize>,
+    readers: Pool<Manager>,
+    writers: Pool<Manager>,
+    turn: AtomicUsize,
+    crowd: Crowd,
+    trouble: Trouble,
+    changed: Notify,
+    closed: watch::Receiver<()>,
+}
+
+impl Lanes {
+    /// Lanes that connect on demand. `closed` ends their keepers.
+    pub(super) fn new(settings: Settings, closed: watch::Receiver<()>) -> Result<Self, ConfigError> {
+        let lanes = settings.max_lanes;
+        let (reads, write) = match lanes {
+            0 | 1 => (1, 0),
+            2 => (1, 1),
+            _ => (2, 2),
+        };
+        if write == 0 {
+            tracing::warn!("one Redis connection: reads wait behind writes; allow at least 3");
+        }
+        let bulk = (lanes > 3).then_some(3);
+        let (reading, writing, both) = BUFFERS;
+        let pool = |buffer| pool(&settings, buffer);
+        Ok(Self {
+            slots: (0..lanes).map(|index| Slot::new(index > write)).collect(),
+            reads,
+            write,
+            bulk,
+            readers: pool(if write == 0 { both } else { reading })?,
+            writers: pool(writing)?,
+            turn: AtomicUsize::new(0),
+            crowd: Crowd::new(),
+            trouble: Trouble::default(),
+            changed: Notify::new(),
+            closed,
+        })
+    }
+
+    /// A lane for a read, or none while none is up; then connects are under way. Neither waits nor allocates.
+    pub(super) fn read(self: &Arc<Self>) -> Option<Arc<Lane>> {
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let mut least: Option<Arc<Lane>> = None;
+        for step in 0..self.reads {
+            match self.lane(turn.wrapping_add(step) % self.reads) {
+                Some(lane) if lane.outstanding() < CROWD => {
+                    self.crowd.dissolve();
+                    return Some(lane);
+                }
+                Some(lane) => least = Some(lighter(least, lane)),
+                None => self.open(),
+            }
+        }
+        for index in self.further() {
+            match self.lane(index) {
+                Some(lane) if lane.outstanding() < CROWD => {
+                    self.crowd.dissolve();
+                    return Some(lane);
+                }
+                Some(lane) => least = Some(lighter(least, lane)),
+                None => {}
+            }
+        }
+        if least.is_some() && self.crowd.lasts() {
+            self.grow();
+        }
+        least
+    }
+
+    /// A lane for a write of `size` bytes. While the first connects are under way it waits for them: what the very
+    /// first requests bring is worth storing.
+    pub(super) async fn write(self: &Arc<Self>, size: usize) -> Result<Arc<Lane>, StoreError> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(lane) = self.write_now(size) {
+                return Ok(lane);
+            }
+            if self.trouble.text().is_some() {
+                return Err(StoreError::Unavailable);
+            }
+            changed.await;
+        }
+    }
+
+    fn write_now(self: &Arc<Self>, size: usize) -> Option<Arc<Lane>> {
+        if let Some(bulk) = self.bulk.filter(|_| size > LARGE) {
+            match self.lane(bulk) {
+                Some(lane) => return Some(lane),
+                None => keep(self, bulk),
+            }
+        }
+        let lane = self.lane(self.write);
+        if lane.is_none() {
+            self.open();
+        }
+        lane
+    }
+
+    /// Resolves when a read lane is up.
+    pub(super) async fn ready(self: &Arc<Self>) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.read().is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Starts the connects of all lanes that are always there, unless they are under way.
+    fn open(self: &Arc<Self>) {
+        for index in 0..=self.write {
+            keep(self, index);
+        }
+    }
+
+    /// Starts the connect of one further read lane.
+    fn grow(self: &Arc<Self>) {
+        if let Some(index) = self.further().find(|index| self.slots.get(*index).is_some_and(|slot| !slot.is_kept())) {
+            keep(self, index);
+        }
+    }
+
+    /// The slots of further read lanes.
+    fn further(&self) -> std::ops::Range<usize> {
+        self.bulk.map_or(0..0, |bulk| bulk + 1..self.slots.len())
+    }
+
+    fn lane(&self, index: usize) -> Option<Arc<Lane>> {
+        self.slots.get(index)?.lane()
+    }
+
+    /// Counts from the lanes themselves: to deadpool, a held lane is never available.
+    pub(super) fn status(&self) -> PoolStatus {
+        let open = self.slots.iter().filter_map(Slot::lane);
+        let (created, in_use) = open.fold((0, 0), |(created, in_use), lane| {
+            (created + 1, in_use + usize::from(lane.outstanding() > 0))
+        });
+        PoolStatus {
+            max_connections: self.slots.len(),
+            connections_created: created,
+            available_connections: created - in_use,
+            in_use_connections: in_use,
+        }
+    }
+
+    /// Why no lane is up, if so.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.trouble.text()
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Changes when the store is dropped.
+    pub(super) fn closed(&self) -> watch::Receiver<()> {
+        self.closed.clone()
+    }
+
+    /// Makes the lane for a slot. Bounded by the connect time-out.
+    pub(super) async fn connect(&self, index: usize) -> Result<Object<Manager>, StoreError> {
+        let writes = self.write > 0 && (index == self.write || Some(index) == self.bulk);
+        let pool = if writes { &self.writers } else { &self.readers };
+        pool.get().await.map_err(|error| failure::connect(&error))
+    }
+
+    /// A lane is up.
+    pub(super) fn passed(&self) {
+        self.trouble.passed();
+        self.changed();
+    }
+
+    /// A connect failed.
+    pub(super) fn failed(&self, error: &StoreError) {
+        self.trouble.failed(error);
+        self.changed();
+    }
+
+    /// A lane broke. What broke it may have broken the others, which would notice only at their next request.
+    pub(super) fn broken(&self) {
+        self.trouble.broke();
+        self.changed();
+        self.slots.iter().filter_map(Slot::lane).for_each(|lane| lane.suspect());
+    }
+
+    /// Wakes those who wait for a lane.
+    pub(super) fn changed(&self) {
+        self.changed.notify_waiters();
+    }
+}
+
+fn lighter(a: Option<Arc<Lane>>, b: Arc<Lane>) -> Arc<Lane> {
+    match a {
+        Some(a) if a.outstanding() <= b.outstanding() => a,
+        _ => b,
+    }
+}
+
+fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError> {
+    let limit = Some(settings.connect_timeout);
+    let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
+    let config = PoolConfig { timeouts, ..PoolConfig::new(settings.max_lanes) };
+    let unusable = |problem: String| ConfigError::Value {
+        name: "REDIS_URL (redis.url)".into(),
+        problem,
+        accepted: "a URL that redis-rs can use",
+    };
+    let manager = Manager::new(settings.server.clone(), settings.connect_timeout, buffer)
+        .map_err(|error| unusable(error.category().to_owned()))?;
+    Pool::builder(manager)
+        .config(config)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|_| unusable("no pool could be made".to_owned()))
+}
+
+/// Since when all read lanes are crowded, in milliseconds after `origin` plus 1; 0 when they aren't.
+///
+/// The clock is read only in a crowd.
+struct Crowd {
+    origin: Instant,
+    since: AtomicU64,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        Self { origin: Instant::now(), since: AtomicU64::new(0) }
+    }
+
+    fn dissolve(&self) {
+        if self.since.load(Relaxed) != 0 {
+            self.since.store(0, Relaxed);
+        }
+    }
+
+    /// Whether it lasted long enough. Then it starts anew, so that one more lane opens at a time.
+    fn lasts(&self) -> bool {
+        let now = crate::clock::millis(self.origin.elapsed()).saturating_add(1);
+        let since = self.since.load(Relaxed);
+        if since == 0 {
+            self.since.store(now, Relaxed);
+            return false;
+        }
+        let lasts = Duration::from_millis(now.saturating_sub(since)) >= SUSTAINED;
+        lasts && self.since.compare_exchange(since, now, Relaxed, Relaxed).is_ok()
+    }
+}

@@ -1,0 +1,76 @@
+//! deadpool's manager of lanes.
+//!
+//! `deadpool_redis::Manager` makes the connections: URLs, users and later TLS come with it. Its `recycle` costs a
+//! round trip at every checkout, so ours takes its place and asks only where there is a doubt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool_redis::redis::{AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, RedisError, Value};
+
+use super::lane::Lane;
+
+/// A connection that nobody used for this long is probed before it is used again.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Time for the reply to a probe.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// Makes lanes.
+pub(super) struct Manager(deadpool_redis::Manager);
+
+impl Manager {
+    /// Lanes to `server`, of which each lets `buffer` commands wait inside redis-rs before senders wait themselves.
+    ///
+    /// redis-rs's response time-out is off: every call has a budget of its own.
+    pub(super) fn new(
+        server: ConnectionInfo,
+        connect_timeout: Duration,
+        buffer: usize,
+    ) -> Result<Self, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(connect_timeout))
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(buffer);
+        deadpool_redis::Manager::new_with_config(server, config).map(Self)
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Arc<Lane>;
+    type Error = RedisError;
+
+    /// Connects, and asks for one reply: a server that wants a password accepts connections without one.
+    async fn create(&self) -> Result<Arc<Lane>, RedisError> {
+        let mut connection = managed::Manager::create(&self.0).await?;
+        let mut ping = Cmd::new();
+        ping.arg("PING");
+        let reply = match connection.send_packed_command(&ping).await {
+            Ok(Value::ServerError(error)) => Err(RedisError::from(error)),
+            reply => reply,
+        };
+        match reply {
+            Err(error) if refuses(&error) => Err(error),
+            _ => Ok(Arc::new(Lane::new(connection))),
+        }
+    }
+
+    async fn recycle(&self, lane: &mut Arc<Lane>, metrics: &Metrics) -> RecycleResult<RedisError> {
+        let doubtful = lane.abandoned() > 0 || metrics.last_used() >= IDLE;
+        if lane.is_broken() || (doubtful && !lane.answers(PROBE).await) {
+            return Err(RecycleError::message("the connection is broken"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a reply to the first `PING` means that no command will ever be accepted. A user without the right to
+/// `PING`, or a server that is loading, is there all the same.
+fn refuses(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Server(_) => false,
+        ErrorKind::Extension => matches!(error.code(), Some("NOAUTH" | "WRONGPASS")),
+        _ => true,
+    }
+}

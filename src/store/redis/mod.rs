@@ -1,0 +1,215 @@
+//! The shared tier: a Redis that many processes read and write, over a few connections that many requests share.
+//!
+//! Why lanes and not a checkout per request: redis-rs's connection is multiplexed, so that an exclusive checkout
+//! wastes it, and one round trip in flight per connection leaves both ends waiting for system calls. Requests that
+//! share a *lane* go out in one write and come back in one read.
+//!
+//! ```text
+//! settings   what the configuration says, checked
+//! manager    deadpool's Manager: makes a lane, probes it before it is used again
+//! lane       one connection, and what is known of its health
+//! slot       a place for a lane; its keeper connects, watches, retires and reconnects
+//! lanes      slots by role; the pick, growth
+//! trouble    the text of the last failure, logged once an episode
+//! failure    redis-rs's errors in our words, which hold no credentials
+//! ```
+
+mod failure;
+mod keeper;
+mod lane;
+mod lanes;
+mod manager;
+mod settings;
+mod trouble;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use deadpool_redis::redis::{Cmd, FromRedisValue as _, Pipeline, Value};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use self::lanes::Lanes;
+use self::settings::Settings;
+use crate::clock::millis;
+use crate::config::RedisConfig;
+use crate::error::ConfigError;
+use crate::key::Key;
+use crate::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+
+/// Longest life that is asked for, milliseconds: ten years. Redis refuses expiries beyond its own clock's range.
+const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
+
+/// A shared tier in Redis, over a pool of lanes: connections that many requests share.
+///
+/// Keys are named `{namespace}:v1:e:{digest}`, the digest in base64url without padding. The commands used are
+/// `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
+///
+/// No call waits for a connection to be made, but a `set` while the very first ones are under way. Connections are made,
+/// watched and replaced by tasks of their own, which end when the store is dropped. All methods need a tokio runtime
+/// with time and I/O enabled; outside one they answer [`StoreError::Unavailable`].
+pub struct RedisStore {
+    lanes: Arc<Lanes>,
+    /// `{namespace}:v1:e:`
+    prefix: String,
+    lookup_timeout: Duration,
+    write_timeout: Duration,
+    /// The keepers end when this is dropped.
+    _open: watch::Sender<()>,
+}
+
+impl RedisStore {
+    /// A store that connects when it is first used, or by [`Store::ready`]. `namespace` starts every key's name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the field and its variable if a URL, count, time or the namespace can't be used.
+    pub fn new(config: &RedisConfig, namespace: &str) -> Result<Self, ConfigError> {
+        settings::check_namespace(namespace)?;
+        let settings = Settings::new(config)?;
+        let (open, closed) = watch::channel(());
+        Ok(Self {
+            lanes: Arc::new(Lanes::new(settings, closed)?),
+            prefix: format!("{namespace}:v1:e:"),
+            lookup_timeout: config.lookup_timeout,
+            write_timeout: config.write_timeout,
+            _open: open,
+        })
+    }
+
+    /// The name of `key` in Redis.
+    fn name(&self, key: &Key) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + 43);
+        name.push_str(&self.prefix);
+        URL_SAFE_NO_PAD.encode_string(key.as_bytes(), &mut name);
+        name
+    }
+
+    /// Sends a lookup; after a broken connection once more, on another lane.
+    async fn look_up(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let lane = self.lanes.read().ok_or(StoreError::Unavailable)?;
+        match lane.run(command).await {
+            Err(broken @ StoreError::Connection(_)) => match self.lanes.read() {
+                Some(other) => other.run(command).await,
+                None => Err(broken),
+            },
+            done => done,
+        }
+    }
+
+    /// Sends a write of about `size` bytes, the reply of which says nothing but that it was done.
+    async fn write(&self, command: Cmd, size: usize) -> Result<(), StoreError> {
+        within(self.write_timeout, async {
+            let lane = self.lanes.write(size).await?;
+            lane.run(&command).await.map(drop)
+        })
+        .await
+    }
+}
+
+impl Store for RedisStore {
+    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let mut command = Cmd::with_capacity(2, 3 + self.prefix.len() + 43);
+            command.arg("GET").arg(self.name(key));
+            match within(self.lookup_timeout, self.look_up(&command)).await? {
+                Value::BulkString(value) => Ok(Some(Bytes::from(value))),
+                Value::Nil => Ok(None),
+                _ => Err(StoreError::Server("GET was answered with another type".to_owned())),
+            }
+        })
+    }
+
+    fn set<'a>(&'a self, key: &'a Key, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let life = millis(life).clamp(1, LONGEST_LIFE);
+            let mut command = Cmd::with_capacity(5, value.len() + 128);
+            command.arg("SET").arg(self.name(key)).arg(value.as_ref()).arg("PX").arg(life);
+            let size = value.len();
+            drop(value);
+            self.write(command, size).await
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut command = Cmd::new();
+            command.arg("UNLINK").arg(self.name(key));
+            self.write(command, 0).await
+        })
+    }
+
+    fn ready(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            Handle::try_current().map_err(|_| StoreError::Unavailable)?;
+            self.lanes.ready().await;
+            Ok(())
+        })
+    }
+
+    fn status(&self) -> StoreFuture<'_, StoreStatus> {
+        Box::pin(async move {
+            let mut questions = Pipeline::new();
+            questions.cmd("DBSIZE").cmd("INFO").arg("memory").cmd("INFO").arg("server");
+            let answers = within(self.write_timeout, async {
+                self.lanes.read().ok_or(StoreError::Unavailable)?.run_all(&questions).await
+            })
+            .await?;
+            Ok(figures(answers))
+        })
+    }
+
+    fn pool(&self) -> PoolStatus {
+        self.lanes.status()
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.lanes.last_error()
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.prefix)
+            .field("lookup_timeout", &self.lookup_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("pool", &self.pool())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `work`, at most for `limit`. A timer needs a runtime, and no lane can be up without one.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    Handle::try_current().map_err(|_| StoreError::Unavailable)?;
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(StoreError::Timeout))
+}
+
+/// The figures in the replies to `DBSIZE`, `INFO memory` and `INFO server`; a refused command has none.
+fn figures(answers: Vec<Value>) -> StoreStatus {
+    let mut answers = answers.into_iter();
+    let keys = answers.next().and_then(|reply| u64::from_redis_value(reply).ok());
+    let mut info = || answers.next().and_then(|reply| String::from_redis_value(reply).ok()).unwrap_or_default();
+    let (memory, server) = (info(), info());
+    StoreStatus {
+        keys,
+        memory_used: field(&memory, "used_memory_human").map(str::to_owned),
+        uptime_seconds: field(&server, "uptime_in_seconds").and_then(|seconds| seconds.parse().ok()),
+    }
+}
+
+/// The value of a line `name:value` of `INFO`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use super::*;
+
+fn config(url: &str) -> RedisConfig {
+    RedisConfig { url: url.to_owned(), ..RedisConfig::default() }
+}
+
+fn refusal(config: &RedisConfig) -> String {
+    RedisStore::new(config, "tqc").unwrap_err().to_string()
+}
+
+#[test]
+fn a_key_is_named_by_namespace_version_and_digest() {
+    let store = RedisStore::new(&config("redis://127.0.0.1:1"), "tqc").unwrap();
+    let name = store.name(&Key::from_bytes([0xff; 32]));
+    assert_eq!(name, "tqc:v1:e:__________________________________________8");
+}
+
+#[test]
+fn urls_that_cannot_be_used_are_refused_by_name_and_without_their_password() {
+    for url in [
+        "",
+        "nonsense",
+        "http://u:hunter2@host",
+        "redis://u:hunter2@",
+        "redis://u:hunter2@host:99999",
+        "redis://u:hunter2@host/db",
+        "redis://u:hunter2@host/-1",
+        "redis://u:hunter2@host?protocol=9",
+        "redis-sentinel://u:hunter2@host",
+    ] {
+        let text = refusal(&config(url));
+        assert!(text.contains("REDIS_URL") && text.contains("accepted: redis://"), "{url}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn tls_needs_a_feature() {
+    for url in ["rediss://u:hunter2@host", "REDISS://u:hunter2@host"] {
+        let text = refusal(&config(url));
+        assert!(text.contains("`tls`") && text.contains("REDIS_URL"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn urls_of_every_accepted_kind_pass() {
+    for url in [
+        "redis://host",
+        "redis://:hunter2@host:7000/3",
+        "redis://user:p%40ss@[::1]:7000",
+        "redis+unix:///run/redis.sock?db=2&user=u&pass=hunter2",
+        "unix:///run/redis.sock",
+    ] {
+        let store = RedisStore::new(&config(url), "tqc").unwrap();
+        let text = format!("{store:?}");
+        assert!(!text.contains("hunter2") && !text.contains("p@ss") && !text.contains("p%40ss"), "{text}");
+    }
+}
+
+#[test]
+fn numbers_and_times_out_of_range_are_refused_by_name() {
+    let base = config("redis://host");
+    let second = Duration::from_secs(1);
+    for (config, name) in [
+        (RedisConfig { max_connections: 0, ..base.clone() }, "REDIS_MAX_CONNECTIONS"),
+        (RedisConfig { max_connections: 1025, ..base.clone() }, "REDIS_MAX_CONNECTIONS"),
+        (RedisConfig { connect_timeout: Duration::ZERO, ..base.clone() }, "REDIS_CONNECT_TIMEOUT"),
+        (RedisConfig { lookup_timeout: Duration::ZERO, ..base.clone() }, "redis.lookup_timeout"),
+        (RedisConfig { write_timeout: Duration::ZERO, ..base.clone() }, "redis.write_timeout"),
+        (RedisConfig { queue_entries: 0, ..base.clone() }, "redis.queue_entries"),
+        (RedisConfig { queue_bytes: 0, ..base.clone() }, "redis.queue_bytes"),
+    ] {
+        let text = refusal(&config);
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    let longest = RedisConfig { lookup_timeout: Duration::MAX, connect_timeout: second, ..base };
+    assert!(RedisStore::new(&longest, "tqc").is_ok());
+}
+
+#[test]
+fn a_namespace_is_short_and_plain() {
+    let config = config("redis://host");
+    let long = "n".repeat(65);
+    for namespace in ["", long.as_str(), "with space", "brace{s}", "umläut", "line\n"] {
+        let text = RedisStore::new(&config, namespace).unwrap_err().to_string();
+        assert!(text.contains("CACHE_NAMESPACE"), "{namespace:?}: {text}");
+    }
+    for namespace in ["a", "Team-1:search_v2.x", &long[..64]] {
+        assert!(RedisStore::new(&config, namespace).is_ok(), "{namespace}");
+    }
+}
+
+#[test]
+fn outside_a_runtime_every_call_is_unavailable_at_once() {
+    use futures_util::FutureExt as _;
+
+    let store = RedisStore::new(&config("redis://127.0.0.1:1"), "tqc").unwrap();
+    let key = Key::from_bytes([1; 32]);
+    let set = store.set(&key, Bytes::new(), Duration::from_secs(1)).now_or_never();
+    assert!(matches!(store.get(&key).now_or_never(), Some(Err(StoreError::Unavailable))));
+    assert!(matches!(set, Some(Err(StoreError::Unavailable))));
+    assert!(matches!(store.ready().now_or_never(), Some(Err(StoreError::Unavailable))));
+    assert!(matches!(store.status().now_or_never(), Some(Err(StoreError::Unavailable))));
+}
+
+#[test]
+fn figures_are_none_where_the_server_gives_none() {
+    let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+    let memory = "# Memory\r\nused_memory:1\r\nused_memory_human:1.50M\r\n";
+    let server = "uptime_in_seconds:7\r\n";
+    let all = figures(vec![Value::Int(42), info(memory), info(server)]);
+    assert_eq!((all.keys, all.memory_used.as_deref(), all.uptime_seconds), (Some(42), Some("1.50M"), Some(7)));
+    assert_eq!(figures(vec![Value::Nil, info("junk"), info("uptime_in_seconds:x")]), StoreStatus::default());
+    assert_eq!(figures(Vec::new()), StoreStatus::default());
+}
+
+#[test]
+fn a_server_error_is_told_by_its_code_alone() {
+    assert_eq!(failure::server("OOM").to_string(), "server: OOM: the server's memory is full");
+    for code in ["", "hunter2", "'hunter2',", "AVERYLONGCODETHATMAYBEASECRET"] {
+        assert_eq!(failure::server(code).to_string(), "server: ERR: the server refuses the command");
+    }
+}

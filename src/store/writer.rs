@@ -1,0 +1,284 @@
+//! Writes to the shared tier, off the response's path: a bounded queue that a short-lived task drains.
+//!
+//! Why no long-lived task: the first item starts the drain, which ends with the last. So the writer needs no shutdown,
+//! works on whichever runtime is there, and costs nothing while nothing is written.
+//!
+//! Of one key only the newest item waits, and it waits until the one before is done: a later write is never overtaken
+//! by an earlier one.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::{Store, StoreError};
+use crate::key::Key;
+
+/// Writes under way at once.
+const CONCURRENT: usize = 32;
+
+/// A bounded queue of writes. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Writer(Arc<Shared>);
+
+/// What became of the writes so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WriterStatus {
+    /// Items waiting or being written.
+    pub queued_entries: usize,
+    /// Bytes of their values.
+    pub queued_bytes: usize,
+    /// Items written.
+    pub written: u64,
+    /// Items that the store refused or didn't take in time. They aren't tried again.
+    pub failed: u64,
+    /// Items that found the queue full, or no runtime to be written on.
+    pub dropped: u64,
+    /// Items that a later one of the same key replaced while they waited.
+    pub superseded: u64,
+}
+
+enum Op {
+    Set(Bytes, Duration),
+    Remove,
+}
+
+impl Op {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Set(value, _) => value.len(),
+            Self::Remove => 0,
+        }
+    }
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    max_entries: usize,
+    max_bytes: usize,
+    queue: Mutex<Queue>,
+    /// The drain has more to do.
+    more: Notify,
+    /// The queue is empty.
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// The newest item of each key that waits.
+    waiting: HashMap<Key, Op>,
+    /// Keys of `waiting` that aren't in `running`, oldest first.
+    order: VecDeque<Key>,
+    /// Keys being written.
+    running: HashSet<Key>,
+    /// Whether there is a drain.
+    draining: bool,
+    status: WriterStatus,
+}
+
+impl Writer {
+    /// A writer to `store` that holds at most `max_entries` items with values of at most `max_bytes` in all.
+    pub(crate) fn new(store: Arc<dyn Store>, max_entries: usize, max_bytes: usize) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            max_entries,
+            max_bytes,
+            queue: Mutex::default(),
+            more: Notify::new(),
+            empty: Notify::new(),
+        }))
+    }
+
+    /// Queues a write. Never waits; over a bound the item is dropped and counted.
+    pub(crate) fn push(&self, key: Key, value: Bytes, life: Duration) {
+        self.queue(key, Op::Set(value, life));
+    }
+
+    /// Queues a removal, under the same bounds.
+    pub(crate) fn remove(&self, key: Key) {
+        self.queue(key, Op::Remove);
+    }
+
+    /// Resolves when nothing waits or is being written.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let mut empty = std::pin::pin!(self.0.empty.notified());
+            empty.as_mut().enable();
+            if self.0.lock().status.queued_entries == 0 {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    /// The counters.
+    pub(crate) fn status(&self) -> WriterStatus {
+        self.0.lock().status
+    }
+
+    fn queue(&self, key: Key, op: Op) {
+        let runtime = Handle::try_current();
+        let mut queue = self.0.lock();
+        let Ok(runtime) = runtime else {
+            queue.status.dropped += 1;
+            return;
+        };
+        if !queue.admit(key, op, self.0.max_entries, self.0.max_bytes) {
+            return;
+        }
+        let start = !std::mem::replace(&mut queue.draining, true);
+        drop(queue);
+        if start {
+            let drain = Drain { shared: Arc::clone(&self.0), finished: false };
+            runtime.spawn(async move { drain.run().await });
+        } else {
+            self.0.more.notify_one();
+        }
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Writer").field(&self.status()).finish()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Takes an item in, in place of an older one of its key that waits. False if it was dropped. A dropped item
+    /// drops the older one too: what waits would be out of date.
+    fn admit(&mut self, key: Key, op: Op, max_entries: usize, max_bytes: usize) -> bool {
+        let older = self.waiting.remove(&key);
+        let replaced = older.is_some();
+        if let Some(older) = older {
+            self.status.queued_entries -= 1;
+            self.status.queued_bytes -= older.bytes();
+            self.status.superseded += 1;
+        }
+        let bytes = self.status.queued_bytes.saturating_add(op.bytes());
+        if self.status.queued_entries >= max_entries || bytes > max_bytes {
+            self.status.dropped += 1;
+            if replaced {
+                self.order.retain(|waiting| *waiting != key);
+            }
+            return false;
+        }
+        self.status.queued_entries += 1;
+        self.status.queued_bytes = bytes;
+        self.waiting.insert(key, op);
+        if !replaced && !self.running.contains(&key) {
+            self.order.push_back(key);
+        }
+        true
+    }
+
+    fn next(&mut self) -> Option<(Key, Op)> {
+        if self.running.len() >= CONCURRENT {
+            return None;
+        }
+        let key = self.order.pop_front()?;
+        let op = self.waiting.remove(&key)?;
+        self.running.insert(key);
+        Some((key, op))
+    }
+
+    fn done(&mut self, done: &Done) {
+        self.running.remove(&done.key);
+        self.status.queued_entries -= 1;
+        self.status.queued_bytes -= done.bytes;
+        match done.result {
+            Ok(()) => self.status.written += 1,
+            Err(_) => self.status.failed += 1,
+        }
+        if self.waiting.contains_key(&done.key) {
+            self.order.push_back(done.key);
+        }
+    }
+}
+
+/// The end of one write.
+struct Done {
+    key: Key,
+    bytes: usize,
+    result: Result<(), StoreError>,
+}
+
+async fn write(store: Arc<dyn Store>, key: Key, op: Op) -> Done {
+    let bytes = op.bytes();
+    let result = match op {
+        Op::Set(value, life) => store.set(&key, value, life).await,
+        Op::Remove => store.remove(&key).await,
+    };
+    if let Err(error) = &result {
+        tracing::debug!(%error, ?key, "a write to the shared tier failed");
+    }
+    Done { key, bytes, result }
+}
+
+/// The task that writes. Dropped with its runtime, or by a store's panic, it gives up what is left.
+struct Drain {
+    shared: Arc<Shared>,
+    finished: bool,
+}
+
+impl Drain {
+    async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut running = FuturesUnordered::new();
+        loop {
+            while let Some((key, op)) = { shared.lock().next() } {
+                running.push(write(Arc::clone(&shared.store), key, op));
+            }
+            let more = std::pin::pin!(shared.more.notified());
+            let done = match select(running.next(), more).await {
+                Either::Left((done, _)) => done,
+                Either::Right(_) => continue,
+            };
+            let mut queue = shared.lock();
+            if let Some(done) = done {
+                queue.done(&done);
+            }
+            if queue.status.queued_entries == 0 {
+                queue.draining = false;
+                self.finished = true;
+                drop(queue);
+                shared.empty.notify_waiters();
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let mut queue = self.shared.lock();
+        let left = u64::try_from(queue.status.queued_entries).unwrap_or(u64::MAX);
+        let status = WriterStatus {
+            queued_entries: 0,
+            queued_bytes: 0,
+            dropped: queue.status.dropped.saturating_add(left),
+            ..queue.status
+        };
+        *queue = Queue { status, ..Queue::default() };
+        drop(queue);
+        self.shared.empty.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,508 @@
+//! The Redis tier against a real server, and against scripted ones for what a real one won't do on demand.
+#![cfg(feature = "redis")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tower_query_cache::{Key, RedisConfig, RedisStore, Store, StoreError};
+
+use self::support::{FakeRedis, RedisServer, eventually, eventually_async};
+
+const LIFE: Duration = Duration::from_secs(60);
+
+/// What a lookup may take over its limit before a test fails; it only has to tell milliseconds from for ever.
+const SLACK: Duration = Duration::from_secs(1);
+
+fn config(url: String) -> RedisConfig {
+    let mut config = RedisConfig::default();
+    config.url = url;
+    config
+}
+
+/// A store with a lookup limit that a busy machine doesn't reach.
+fn patient(url: String) -> RedisConfig {
+    let mut config = config(url);
+    config.lookup_timeout = Duration::from_secs(5);
+    config
+}
+
+fn open(config: &RedisConfig) -> Arc<RedisStore> {
+    Arc::new(RedisStore::new(config, "test").unwrap())
+}
+
+async fn connected(server: &RedisServer) -> Arc<RedisStore> {
+    let store = open(&patient(server.url()));
+    store.ready().await.unwrap();
+    store
+}
+
+fn key(number: u8) -> Key {
+    Key::from_bytes([number; 32])
+}
+
+fn value(size: usize) -> Bytes {
+    Bytes::from(vec![b'v'; size])
+}
+
+/// The name of `key(0)` in Redis.
+fn name_of_key_0() -> String {
+    format!("test:v1:e:{}", "A".repeat(43))
+}
+
+/// Field `name` of every line of `CLIENT LIST`.
+fn clients(server: &RedisServer, name: &str) -> Vec<String> {
+    let list = server.cli(&["CLIENT", "LIST"]);
+    let field = |line: &str| Some(line.split(' ').find_map(|f| f.strip_prefix(name)?.strip_prefix('='))?.to_owned());
+    list.lines().filter_map(field).collect()
+}
+
+#[tokio::test]
+async fn a_value_is_stored_found_and_removed_under_one_name() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    assert_eq!(store.get(&key(0)).await.unwrap(), None);
+
+    store.set(&key(0), Bytes::from_static(b"hello"), LIFE).await.unwrap();
+    assert_eq!(store.get(&key(0)).await.unwrap().unwrap(), "hello");
+    assert_eq!(server.cli(&["KEYS", "*"]), name_of_key_0());
+    let left: u64 = server.cli(&["PTTL", &name_of_key_0()]).parse().unwrap();
+    assert!((1..=60_000).contains(&left), "{left}");
+
+    store.remove(&key(0)).await.unwrap();
+    assert_eq!(store.get(&key(0)).await.unwrap(), None);
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
+#[tokio::test]
+async fn lives_of_any_length_are_accepted() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    store.set(&key(0), value(1), Duration::MAX).await.unwrap();
+    let left: i64 = server.cli(&["PTTL", &name_of_key_0()]).parse().unwrap();
+    assert!(left > 0, "an entry must end some day: {left}");
+    store.set(&key(0), value(1), Duration::ZERO).await.unwrap();
+    eventually("a life of nothing ends", || server.cli(&["DBSIZE"]) == "0").await;
+}
+
+#[tokio::test]
+async fn values_of_any_bytes_and_sizes_come_back_as_they_were() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    for (number, size) in [(1, 0), (2, 1), (3, 65_536), (4, 65_537), (5, 3 << 20)] {
+        let bytes: Bytes = (0..size).map(|index| (index % 256) as u8).collect();
+        store.set(&key(number), bytes.clone(), LIFE).await.unwrap();
+        assert!(store.get(&key(number)).await.unwrap().as_ref() == Some(&bytes), "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn reads_and_writes_have_connections_of_their_own() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    eventually("two read lanes and a write lane", || store.pool().connections_created == 3).await;
+    for number in 0..10 {
+        store.set(&key(number), value(10), LIFE).await.unwrap();
+        store.get(&key(number)).await.unwrap();
+    }
+    let mut commands = clients(&server, "cmd");
+    commands.retain(|command| command != "client|list");
+    commands.sort();
+    assert_eq!(commands, ["get", "get", "set"]);
+
+    store.set(&key(1), value(100_000), LIFE).await.unwrap();
+    eventually("a bulk lane", || store.pool().connections_created == 4).await;
+    store.set(&key(1), value(100_000), LIFE).await.unwrap();
+    assert_eq!(clients(&server, "cmd").iter().filter(|command| *command == "set").count(), 2);
+}
+
+/// Keeps `tasks` lookups in flight until `enough`.
+async fn load(store: &Arc<RedisStore>, tasks: usize, mut enough: impl FnMut() -> bool) {
+    let mut readers = JoinSet::new();
+    for _ in 0..tasks {
+        let store = Arc::clone(store);
+        readers.spawn(async move {
+            loop {
+                let _ = store.get(&key(1)).await;
+            }
+        });
+    }
+    eventually("the pool under load", &mut enough).await;
+    readers.shutdown().await;
+}
+
+#[tokio::test]
+async fn lanes_open_under_load_up_to_the_limit() {
+    let server = RedisServer::start();
+    let mut config = patient(server.url());
+    config.max_connections = 6;
+    let store = open(&config);
+    store.ready().await.unwrap();
+    store.set(&key(1), value(1024), LIFE).await.unwrap();
+
+    let mut most = 0;
+    load(&store, 3000, || {
+        let pool = store.pool();
+        most = most.max(pool.connections_created);
+        assert!(pool.connections_created <= 6 && pool.max_connections == 6, "{pool:?}");
+        assert_eq!(pool.in_use_connections + pool.available_connections, pool.connections_created);
+        // The bulk lane is for large values only.
+        pool.connections_created == 5 && pool.in_use_connections >= 4
+    })
+    .await;
+    assert_eq!(most, 5);
+    assert_eq!(store.pool().in_use_connections, 0, "nobody waits any more");
+}
+
+#[tokio::test]
+async fn a_moderate_load_opens_no_further_lane() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    let mut looks = 0;
+    load(&store, 100, || {
+        looks += 1;
+        looks == 100
+    })
+    .await;
+    assert_eq!(store.pool().connections_created, 3);
+}
+
+#[tokio::test]
+async fn one_two_or_three_connections_suffice() {
+    let server = RedisServer::start();
+    for connections in 1..=3 {
+        let mut config = patient(server.url());
+        config.max_connections = connections;
+        let store = open(&config);
+        store.ready().await.unwrap();
+        for size in [10, 100_000] {
+            store.set(&key(1), value(size), LIFE).await.unwrap();
+            assert_eq!(store.get(&key(1)).await.unwrap().unwrap().len(), size);
+        }
+        load(&store, 1000, || {
+            assert!(store.pool().connections_created <= connections);
+            store.pool().connections_created == connections
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_cold_store_answers_at_once_and_comes_up_by_itself() {
+    let server = RedisServer::start();
+    let store = open(&patient(server.url()));
+    assert_eq!(store.pool().connections_created, 0);
+    let first = store.get(&key(1)).now_or_never();
+    assert!(matches!(first, Some(Err(StoreError::Unavailable))), "{first:?}");
+    eventually_async("a lane comes up", || async { store.get(&key(1)).await.is_ok() }).await;
+}
+
+#[tokio::test]
+async fn the_first_write_waits_for_the_first_connect() {
+    let server = RedisServer::start();
+    let store = open(&patient(server.url()));
+    store.set(&key(1), value(1), LIFE).await.unwrap();
+    assert_eq!(server.cli(&["DBSIZE"]), "1");
+}
+
+#[tokio::test]
+async fn without_a_server_lookups_and_writes_fail_at_once_and_say_why() {
+    let port = {
+        let mut server = RedisServer::start();
+        server.stop();
+        server.port()
+    };
+    let store = open(&patient(format!("redis://user:hunter2@127.0.0.1:{port}")));
+    assert!(matches!(store.get(&key(1)).await, Err(StoreError::Unavailable)));
+    eventually("a reason", || store.last_error().is_some_and(|text| text.contains("refused"))).await;
+    assert!(matches!(store.set(&key(1), value(1), LIFE).await, Err(StoreError::Unavailable)));
+    assert!(matches!(store.status().await, Err(StoreError::Unavailable)));
+    let ready = tokio::time::timeout(Duration::from_millis(300), store.ready()).await;
+    assert!(ready.is_err(), "nothing is ready: {ready:?}");
+    let text = format!("{store:?} {:?}", store.last_error());
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_killed_server_fails_lookups_in_time_and_its_return_is_noticed() {
+    let mut server = RedisServer::start();
+    let store = open(&config(server.url()));
+    store.ready().await.unwrap();
+    store.set(&key(1), value(1), LIFE).await.unwrap();
+    server.stop();
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert!(store.get(&key(1)).await.is_err());
+        assert!(start.elapsed() < SLACK);
+    }
+    eventually("every lane is retired", || store.pool().connections_created == 0).await;
+    assert!(store.last_error().is_some());
+
+    server.restart();
+    // Not a request of ours: the lanes come back without one.
+    eventually("every lane is back", || store.pool().connections_created == 3).await;
+    assert_eq!(store.last_error(), None);
+    store.set(&key(1), value(1), LIFE).await.unwrap();
+    eventually_async("hits again", || async { matches!(store.get(&key(1)).await, Ok(Some(_))) }).await;
+}
+
+#[tokio::test]
+async fn a_lookup_is_retried_on_another_lane() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    store.set(&key(1), value(1), LIFE).await.unwrap();
+    eventually("all lanes", || store.pool().connections_created == 3).await;
+    for _ in 0..2 {
+        store.get(&key(1)).await.unwrap();
+    }
+    let list = server.cli(&["CLIENT", "LIST"]);
+    let reader = list.lines().find(|line| line.contains("cmd=get")).unwrap();
+    let id = reader.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+    assert_eq!(server.cli(&["CLIENT", "KILL", "ID", id]), "1");
+    for _ in 0..4 {
+        assert!(matches!(store.get(&key(1)).await, Ok(Some(_))));
+    }
+    eventually("the lane is replaced", || store.pool().connections_created == 3).await;
+}
+
+#[tokio::test]
+async fn a_frozen_server_bounds_lookups_and_is_used_again_once_it_goes_on() {
+    let server = RedisServer::start();
+    let store = open(&config(server.url()));
+    store.ready().await.unwrap();
+    store.set(&key(1), value(1), LIFE).await.unwrap();
+    let before: HashSet<String> = clients(&server, "id").into_iter().collect();
+    server.pause();
+    let start = Instant::now();
+    assert!(matches!(store.get(&key(1)).await, Err(StoreError::Timeout)));
+    assert!(start.elapsed() < SLACK);
+    eventually_async("the silent lanes are retired", || async {
+        let start = Instant::now();
+        let outcome = store.get(&key(1)).await;
+        assert!(start.elapsed() < SLACK);
+        matches!(outcome, Err(StoreError::Unavailable))
+    })
+    .await;
+    server.resume();
+    eventually_async("hits again", || async { matches!(store.get(&key(1)).await, Ok(Some(_))) }).await;
+    eventually("the read lanes are new", || {
+        let now: HashSet<String> = clients(&server, "id").into_iter().collect();
+        store.pool().connections_created == 3 && now.intersection(&before).count() <= 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_short_stall_costs_time_outs_but_no_lane() {
+    let server = RedisServer::start();
+    let store = open(&config(server.url()));
+    store.ready().await.unwrap();
+    store.get(&key(1)).await.unwrap();
+    eventually("all lanes", || store.pool().connections_created == 3).await;
+    let before: HashSet<String> = clients(&server, "addr").into_iter().collect();
+    server.pause();
+    assert!(matches!(store.get(&key(1)).await, Err(StoreError::Timeout)));
+    server.resume();
+    eventually_async("answers again", || async { store.get(&key(1)).await.is_ok() }).await;
+    // Longer than a lane that owes replies is given: what gave up before is not held against it.
+    let end = Instant::now() + Duration::from_millis(1600);
+    eventually_async("time passes", || async {
+        let _ = store.get(&key(1)).await;
+        Instant::now() >= end
+    })
+    .await;
+    let after: HashSet<String> = clients(&server, "addr").into_iter().collect();
+    assert_eq!(before.intersection(&after).count(), 3, "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn a_black_hole_is_never_waited_for() {
+    let server = FakeRedis::silent();
+    let mut config = config(server.url());
+    config.connect_timeout = Duration::from_millis(200);
+    let store = open(&config);
+    assert!(matches!(store.get(&key(1)).await, Err(StoreError::Unavailable)));
+    eventually("the connect is given up", || store.last_error().is_some()).await;
+    assert!(matches!(store.get(&key(1)).await, Err(StoreError::Unavailable)));
+    server.answer(Some("+OK\r\n"));
+    eventually("a lane comes up", || store.pool().connections_created > 0).await;
+
+    server.answer(None);
+    let start = Instant::now();
+    assert!(matches!(store.get(&key(1)).await, Err(StoreError::Timeout)));
+    assert!(start.elapsed() < SLACK);
+    eventually("the lane is retired", || store.pool().connections_created < 3).await;
+}
+
+#[tokio::test]
+async fn another_type_under_our_key_is_a_server_error() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    server.cli(&["LPUSH", &name_of_key_0(), "x"]);
+    let error = store.get(&key(0)).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Server(text) if text.starts_with("WRONGTYPE")), "{error}");
+    assert_eq!(store.get(&key(1)).await.unwrap(), None, "the lane is none the worse");
+    store.set(&key(0), value(1), LIFE).await.unwrap();
+    assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(1)));
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading_is_a_server_error() {
+    let server = FakeRedis::answering("-LOADING Redis is loading the dataset in memory\r\n");
+    let store = open(&patient(server.url()));
+    store.ready().await.unwrap();
+    let error = store.get(&key(0)).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Server(text) if text.starts_with("LOADING")), "{error}");
+    let error = store.set(&key(0), value(1), LIFE).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Server(text) if text.starts_with("LOADING")), "{error}");
+    assert_eq!(store.status().await.unwrap().keys, None);
+}
+
+#[tokio::test]
+async fn replies_that_make_no_sense_are_errors() {
+    for reply in ["+OK\r\n", ":1\r\n", "*0\r\n", "*1\r\n$1\r\nx\r\n"] {
+        let server = FakeRedis::answering(reply);
+        let store = open(&patient(server.url()));
+        store.ready().await.unwrap();
+        assert!(matches!(store.get(&key(0)).await, Err(StoreError::Server(_))), "{reply:?}");
+    }
+    let server = FakeRedis::answering("+OK\r\n");
+    let store = open(&patient(server.url()));
+    store.ready().await.unwrap();
+    server.answer(Some("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    assert!(matches!(store.get(&key(0)).await, Err(StoreError::Connection(_))));
+}
+
+#[tokio::test]
+async fn full_memory_fails_writes_and_nothing_else() {
+    let server = RedisServer::with_args(&["--maxmemory", "1mb", "--maxmemory-policy", "noeviction"]);
+    let store = connected(&server).await;
+    let mut refused = None;
+    for number in 1..50 {
+        if let Err(error) = store.set(&key(number), value(60_000), LIFE).await {
+            refused = Some((number, error));
+            break;
+        }
+    }
+    let (number, error) = refused.unwrap();
+    assert!(matches!(&error, StoreError::Server(text) if text.starts_with("OOM")), "{error}");
+    assert_eq!(store.get(&key(number)).await.unwrap(), None);
+    assert_eq!(store.last_error(), None);
+}
+
+#[tokio::test]
+async fn a_read_only_replica_fails_writes_and_nothing_else() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    let error = store.set(&key(1), value(10), LIFE).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Server(text) if text.starts_with("READONLY")), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_password_is_told_and_never_shown() {
+    let server = RedisServer::with_args(&["--requirepass", "correct-horse"]);
+    for (user, code) in [("", "NOAUTH"), (":hunter2@", "WRONGPASS"), ("someone:hunter2@", "WRONGPASS")] {
+        let store = open(&patient(format!("redis://{user}127.0.0.1:{}", server.port())));
+        assert!(matches!(store.get(&key(0)).await, Err(StoreError::Unavailable)));
+        eventually("the reason", || store.last_error().is_some()).await;
+        let text = format!("{store:?} {:?} {:?}", store.last_error(), store.get(&key(0)).await);
+        assert!(text.contains(code), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("correct-horse"), "{text}");
+    }
+    let store = connected(&server).await;
+    store.set(&key(0), value(1), LIFE).await.unwrap();
+    assert!(!format!("{store:?}").contains("correct-horse"));
+}
+
+#[tokio::test]
+async fn a_server_that_quotes_the_password_is_not_quoted() {
+    let server = FakeRedis::answering("-ERR unknown command 'AUTH', with args beginning with: 'hunter2'\r\n");
+    let store = open(&patient(format!("redis://:hunter2@127.0.0.1:{}", server.port())));
+    let _ = store.get(&key(0)).await;
+    eventually("the reason", || store.last_error().is_some()).await;
+    assert!(!store.last_error().unwrap().contains("hunter2"), "{:?}", store.last_error());
+}
+
+#[tokio::test]
+async fn figures_come_from_the_server() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    for number in 0..3 {
+        store.set(&key(number), value(10), LIFE).await.unwrap();
+    }
+    let status = store.status().await.unwrap();
+    assert_eq!(status.keys, Some(3));
+    assert!(status.memory_used.is_some_and(|memory| memory.ends_with(['K', 'M'])));
+    assert!(status.uptime_seconds.is_some_and(|seconds| seconds < 60));
+}
+
+#[tokio::test]
+async fn figures_that_the_user_may_not_see_are_none() {
+    let server = RedisServer::start();
+    server.cli(&["ACL", "SETUSER", "cache", "on", ">hunter2", "~test:*", "+get", "+set", "+unlink", "+dbsize"]);
+    let store = open(&patient(format!("redis://cache:hunter2@127.0.0.1:{}", server.port())));
+    store.ready().await.unwrap();
+    store.set(&key(0), value(1), LIFE).await.unwrap();
+    assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(1)));
+    let status = store.status().await.unwrap();
+    assert_eq!((status.keys, status.memory_used, status.uptime_seconds), (Some(1), None, None));
+}
+
+#[tokio::test]
+async fn a_unix_socket_and_a_database_number_work() {
+    let server = RedisServer::with_args(&["--unixsocket", "redis.sock"]);
+    let socket = server.directory().join("redis.sock");
+    for scheme in ["redis+unix", "unix"] {
+        let store = open(&patient(format!("{scheme}://{}?db=3", socket.display())));
+        store.ready().await.unwrap();
+        store.set(&key(0), value(1), LIFE).await.unwrap();
+        assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(1)));
+    }
+    assert!(server.cli(&["INFO", "keyspace"]).contains("db3:keys=1"));
+}
+
+#[tokio::test]
+async fn a_dropped_store_closes_its_connections() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    eventually("all lanes", || store.pool().connections_created == 3).await;
+    drop(store);
+    eventually("only the asking client is left", || clients(&server, "id").len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_dropped_store_stops_knocking() {
+    let server = FakeRedis::answering("-NOAUTH Authentication required.\r\n");
+    let store = open(&patient(server.url()));
+    let _ = store.get(&key(0)).await;
+    eventually("some connects", || server.accepted() >= 6).await;
+    drop(store);
+    let accepted = server.accepted();
+    let end = Instant::now() + Duration::from_secs(1);
+    eventually("time passes", || Instant::now() >= end).await;
+    // One connect per lane may have been under way.
+    assert!(server.accepted() <= accepted + 3, "{accepted} {}", server.accepted());
+}
+
+#[test]
+fn a_store_outlives_the_runtime_that_connected_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = RedisServer::start();
+    let store = open(&patient(server.url()));
+    runtime().block_on(async {
+        store.ready().await.unwrap();
+        store.set(&key(0), value(1), LIFE).await.unwrap();
+    });
+    assert_eq!(store.pool().connections_created, 0);
+    runtime().block_on(async {
+        store.ready().await.unwrap();
+        assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(1)));
+    });
+}

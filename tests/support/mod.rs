@@ -1,0 +1,38 @@
+//! What the integration tests share: a real `redis-server`, a scripted one, and waiting for conditions.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that can't go on shall fail"
+)]
+
+mod fake;
+mod redis;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use self::fake::FakeRedis;
+pub use self::redis::RedisServer;
+
+/// How long a condition may take to come true.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds; panics with `what` if it doesn't come true in 10 seconds of the runtime's time.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually_async(what, || std::future::ready(condition())).await;
+}
+
+/// [`eventually`] for conditions that must be awaited.
+pub async fn eventually_async<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let come_true = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(DEADLINE, come_true).await.is_err() {
+        panic!("not in {DEADLINE:?}: {what}");
+    }
+}

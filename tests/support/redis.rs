@@ -1,0 +1,193 @@
+//! A real `redis-server` on a free loopback port.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Counts servers, so that each has a directory of its own.
+static SERVERS: AtomicU32 = AtomicU32::new(0);
+
+/// How often a new server is asked whether it is up, 10 ms apart.
+const TRIES: u32 = 1000;
+
+/// A server with its own directory and without persistence. Dropped, it is stopped and its directory removed.
+pub struct RedisServer {
+    process: Option<Child>,
+    port: u16,
+    directory: PathBuf,
+    args: Vec<String>,
+    password: Option<String>,
+}
+
+impl RedisServer {
+    /// A server that answers `PING`.
+    pub fn start() -> Self {
+        Self::with_args(&[])
+    }
+
+    /// A server with further arguments, such as `["--requirepass", "secret"]`.
+    pub fn with_args(args: &[&str]) -> Self {
+        let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("tower-query-cache-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for the server");
+        let password = args.windows(2).find(|pair| pair[0] == "--requirepass").map(|pair| pair[1].to_owned());
+        let mut server = Self {
+            process: None,
+            port: free_port(),
+            directory,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            password,
+        };
+        // Another process may take the free port first.
+        for _ in 0..5 {
+            if server.launch() {
+                return server;
+            }
+            server.port = free_port();
+        }
+        panic!("redis-server doesn't start");
+    }
+
+    /// The URL, with the password if there is one.
+    pub fn url(&self) -> String {
+        match &self.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// The port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's own directory.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.directory
+    }
+
+    /// Kills the server. What it held is gone.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Starts the server again, empty, on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        assert!(self.launch(), "redis-server doesn't start again on port {}", self.port);
+    }
+
+    /// Freezes the server: connections stay, and nothing answers.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Undoes [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// The reply to a command as text: bulk strings as they are, integers in digits, errors with their code, null
+    /// as `(nil)`, arrays by lines.
+    pub fn cli(&self, command: &[&str]) -> String {
+        self.try_cli(command).expect("the server's reply")
+    }
+
+    fn try_cli(&self, command: &[&str]) -> std::io::Result<String> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut reader = BufReader::new(stream);
+        if let Some(password) = &self.password {
+            ask(&mut reader, &["AUTH", password])?;
+        }
+        ask(&mut reader, command)
+    }
+
+    /// Whether the server is up before it gives up or the tries end.
+    fn launch(&mut self) -> bool {
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(&self.directory)
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!("redis-server can't be run ({error}); tests/run.sh installs it, or: apt-get install redis-server")
+        });
+        let process = self.process.insert(child);
+        let pid = process.id().to_string();
+        for _ in 0..TRIES {
+            let ended = self.process.as_mut().is_none_or(|process| !matches!(process.try_wait(), Ok(None)));
+            if ended {
+                self.process = None;
+                return false;
+            }
+            // Another server on this port would answer too: ask for the process id.
+            if let Ok(info) = self.try_cli(&["INFO", "server"])
+                && info.lines().any(|line| line.strip_prefix("process_id:") == Some(pid.as_str()))
+            {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.stop();
+        false
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a running server");
+        let status = Command::new("kill").args([signal, &process.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+fn ask(server: &mut BufReader<TcpStream>, command: &[&str]) -> std::io::Result<String> {
+    let mut request = format!("*{}\r\n", command.len());
+    for part in command {
+        request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+    }
+    server.get_mut().write_all(request.as_bytes())?;
+    reply(server)
+}
+
+fn reply(server: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut line = String::new();
+    if server.read_line(&mut line)? == 0 {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let line = line.trim_end();
+    let (kind, rest) = line.split_at(1);
+    let length = || rest.parse::<i64>().expect("a length");
+    Ok(match kind {
+        "$" | "*" if length() < 0 => "(nil)".to_owned(),
+        "$" => {
+            let mut bytes = vec![0; usize::try_from(length()).expect("a length") + 2];
+            server.read_exact(&mut bytes)?;
+            bytes.truncate(bytes.len() - 2);
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        "*" => (0..length()).map(|_| reply(server)).collect::<Result<Vec<_>, _>>()?.join("\n"),
+        _ => rest.to_owned(),
+    })
+}

@@ -1,29 +1,44 @@
 //! A tower [`Layer`](tower_layer::Layer) that answers repeated requests from a cache.
 #![forbid(unsafe_code)]
 
-mod clock;
+// In the order of a request's way.
+mod builder;
+mod cache;
 mod config;
-#[allow(dead_code, unused_imports)]
-mod entry;
-mod error;
-#[allow(dead_code, unused_imports)]
-mod key;
-#[allow(dead_code, unused_imports)]
+mod layer;
+mod service;
+mod future;
+mod request_body;
+mod route;
 mod policy;
-#[allow(dead_code, unused_imports)]
-mod stats;
+mod key;
+mod drive;
 mod store;
+mod entry;
+mod flight;
+mod body;
+mod answer;
+mod conditional;
+mod stats;
+mod figures;
+mod clock;
+mod error;
 
+pub use self::body::CacheBody;
+pub use self::builder::CacheBuilder;
+pub use self::cache::QueryCache;
 pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 pub use self::error::{ConfigError, PolicyError};
+pub use self::future::ResponseFuture;
 pub use self::key::Key;
+pub use self::layer::CacheLayer;
 pub use self::policy::{
     BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
     Routes, RoutesConfig,
 };
-pub use self::policy::{BodyKey, Bypass, CacheTtl, Etag, HeadKey, NoStore, Policy, PolicyConfig, Refusal};
+pub use self::request_body::RequestBody;
+pub use self::service::Cache;
 pub use self::stats::{StatsFuture, StatsHandler};
-pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus, WriterStatus};

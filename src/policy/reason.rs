@@ -122,6 +122,8 @@ reasons! {
         Head => "head",
         /// The fill took longer than it may.
         FillTimeout => "fill-timeout",
+        /// The fill was dropped before it had an answer.
+        FillAborted => "fill-aborted",
         /// The response can't be written as an entry.
         Unencodable => "unencodable",
     }
@@ -137,6 +139,7 @@ impl Refusal {
                 | Self::LengthMismatch
                 | Self::RecordingBudget
                 | Self::FillTimeout
+                | Self::FillAborted
                 | Self::Head
         )
     }

@@ -1,9 +1,17 @@
 //! The tiers that hold entries.
 
+mod memory;
 #[cfg(feature = "redis")]
 mod redis;
-#[allow(dead_code)]
+mod tiers;
 mod writer;
+
+pub(crate) use self::memory::Memory;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers};
+pub use self::writer::WriterStatus;
+pub(crate) use self::writer::Writer;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,10 +20,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::key::Key;
-
-#[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
-pub use self::writer::WriterStatus;
 
 /// A boxed future of a [`Store`]'s method.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -1,0 +1,153 @@
+//! Building a handle.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answer::Names;
+use crate::cache::{Parts, QueryCache, Spawner};
+use crate::clock::Clock;
+use crate::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
+use crate::error::ConfigError;
+use crate::stats::{ServerFigures, Stats};
+use crate::store::{Memory, SharedTier, Store, Tiers, Writer};
+
+/// Builds a [`QueryCache`]; every setting stands at [`CacheConfig`].
+#[must_use]
+pub struct CacheBuilder {
+    config: CacheConfig,
+    store: Option<Arc<dyn Store>>,
+    spawner: Option<Box<Spawner>>,
+}
+
+impl From<CacheConfig> for CacheBuilder {
+    fn from(config: CacheConfig) -> Self {
+        Self { config, store: None, spawner: None }
+    }
+}
+
+impl CacheBuilder {
+    /// `false`: every layer is a pass-through.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.config.enabled = enabled;
+        self
+    }
+
+    /// Default freshness lifetime, for policies that name none.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.config.ttl = ttl;
+        self
+    }
+
+    /// Prefix of every key in the shared tier.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.config.namespace = namespace.into();
+        self
+    }
+
+    /// Key part that keeps applications on one Redis apart.
+    pub fn app(mut self, app: impl Into<String>) -> Self {
+        self.config.app = app.into();
+        self
+    }
+
+    /// Key part that a deploy changes to start fresh.
+    pub fn generation(mut self, generation: impl Into<String>) -> Self {
+        self.config.generation = generation.into();
+        self
+    }
+
+    /// The cache's name in `Cache-Status`; `None`: the field isn't added.
+    pub fn cache_status(mut self, name: Option<&str>) -> Self {
+        self.config.cache_status = name.map(str::to_owned);
+        self
+    }
+
+    /// The memory tier.
+    pub fn memory(mut self, memory: MemoryConfig) -> Self {
+        self.config.memory = memory;
+        self
+    }
+
+    /// The Redis tier.
+    pub fn redis(mut self, redis: RedisConfig) -> Self {
+        self.config.redis = Some(redis);
+        self
+    }
+
+    /// The Redis tier at `url`, with the defaults of [`RedisConfig`].
+    pub fn redis_url(self, url: impl Into<String>) -> Self {
+        self.redis(RedisConfig { url: url.into(), ..RedisConfig::default() })
+    }
+
+    /// Bounds.
+    pub fn limits(mut self, limits: LimitsConfig) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// A shared tier of your own, in place of Redis. The time-outs and the queue's bounds are those of [`RedisConfig`].
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Runs fills in place of [`tokio::spawn`], for example inside a task-local scope. It must run each to its end.
+    pub fn spawner(
+        mut self,
+        spawner: impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
+    ) -> Self {
+        self.spawner = Some(Box::new(spawner));
+        self
+    }
+
+    /// The handle. Connections are made in the background when they are first needed.
+    ///
+    /// # Errors
+    ///
+    /// A setting whose value isn't accepted, or that needs a crate feature which is off.
+    pub fn build(self) -> Result<QueryCache, ConfigError> {
+        let Self { config, store, spawner } = self;
+        config.validate()?;
+        let store = match (store, &config.redis) {
+            (Some(store), _) => Some(store),
+            (None, Some(redis)) => Some(open(redis, &config.namespace)?),
+            (None, None) => None,
+        };
+        if store.is_none() && config.enabled {
+            tracing::info!("no shared tier: responses are cached in this process's memory alone");
+        }
+
+        let names = Arc::new(Names::new(config.cache_status.as_deref()));
+        let stats = Arc::new(Stats::new());
+        let clock = Clock;
+        let times = config.redis.clone().unwrap_or_default();
+        let shared = store.clone().map(|store| SharedTier {
+            writer: Writer::new(Arc::clone(&store), times.queue_entries, times.queue_bytes),
+            store,
+            lookup_timeout: times.lookup_timeout,
+        });
+        let memory = Memory::new(&config.memory);
+        let tiers = Tiers::new(memory, shared, Arc::clone(&names), clock, Arc::clone(&stats));
+        let server = store.map(ServerFigures::new);
+        Ok(QueryCache::assemble(Parts { config, tiers, names, stats, server, clock, spawner }))
+    }
+}
+
+#[cfg(feature = "redis")]
+fn open(config: &RedisConfig, namespace: &str) -> Result<Arc<dyn Store>, ConfigError> {
+    Ok(Arc::new(crate::store::RedisStore::new(config, namespace)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open(_: &RedisConfig, _: &str) -> Result<Arc<dyn Store>, ConfigError> {
+    Err(ConfigError::Feature { name: "REDIS_URL".into(), feature: "redis" })
+}
+
+impl fmt::Debug for CacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! The handle: tiers, flights and counters that all its layers share.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::answer::Names;
+use crate::builder::CacheBuilder;
+use crate::clock::Clock;
+use crate::config::{CacheConfig, LimitsConfig};
+use crate::error::{ConfigError, PolicyError};
+use crate::flight::{Budget, Flights, Uncacheable};
+use crate::key::Identity;
+use crate::layer::CacheLayer;
+use crate::policy::Routes;
+use crate::stats::{Stats, StatsHandler};
+use crate::store::Tiers;
+
+/// Runs a detached task; see [`CacheBuilder::spawner`].
+pub(crate) type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync;
+
+/// The handle of a cache.
+///
+/// Cheap to clone; every clone, and every layer made from one, shares the tiers, the fills and the counters. It has no
+/// background task of its own: tasks run while there is something to fill, to write or to connect.
+///
+/// A service made from it runs inside a tokio runtime with time enabled.
+#[derive(Clone)]
+pub struct QueryCache {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the clones of a handle share.
+pub(crate) struct Shared {
+    /// Tells this handle's own fills from others'.
+    pub(crate) id: u64,
+    /// `false`: every layer is a pass-through.
+    pub(crate) enabled: AtomicBool,
+    pub(crate) identity: Identity,
+    pub(crate) default_ttl: Duration,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) clock: Clock,
+    pub(crate) names: Arc<Names>,
+    pub(crate) tiers: Tiers,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) uncacheable: Uncacheable,
+    pub(crate) recordings: Arc<Budget>,
+    pub(crate) key_bodies: Arc<Budget>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) server: Option<crate::stats::ServerFigures>,
+    pub(crate) started: Instant,
+    pub(crate) spawner: Option<Box<Spawner>>,
+    tasks: watch::Sender<usize>,
+}
+
+/// Marks a request that is inside a fill of the handle with this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filling(pub(crate) u64);
+
+impl QueryCache {
+    /// A handle set up by the environment; the variables stand at [`CacheConfig`]. Memory and Redis with `REDIS_URL`
+    /// set, memory alone without.
+    ///
+    /// # Errors
+    ///
+    /// A variable whose value isn't accepted. Nothing is silently replaced by a default.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_config(CacheConfig::from_env()?)
+    }
+
+    /// A handle set up by plain data.
+    ///
+    /// # Errors
+    ///
+    /// A field whose value isn't accepted.
+    pub fn from_config(config: CacheConfig) -> Result<Self, ConfigError> {
+        CacheBuilder::from(config).build()
+    }
+
+    /// Starts from the defaults: memory alone.
+    #[must_use]
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::from(CacheConfig::default())
+    }
+
+    pub(crate) fn assemble(parts: Parts) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let Parts { config, tiers, names, stats, server, clock, spawner } = parts;
+        Self {
+            shared: Arc::new(Shared {
+                id: IDS.fetch_add(1, Ordering::Relaxed),
+                enabled: AtomicBool::new(config.enabled),
+                identity: Identity {
+                    namespace: config.namespace,
+                    app: config.app,
+                    generation: config.generation,
+                },
+                default_ttl: config.ttl,
+                clock,
+                names,
+                tiers,
+                flights: Flights::new(&config.limits),
+                uncacheable: Uncacheable::new(),
+                recordings: Arc::new(Budget::new(config.limits.recording_bytes)),
+                key_bodies: Arc::new(Budget::new(config.limits.key_body_bytes)),
+                limits: config.limits,
+                stats,
+                server,
+                started: Instant::now(),
+                spawner,
+                tasks: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// A layer for one [`Policy`](crate::Policy), or for a table of [`Routes`].
+    ///
+    /// # Panics
+    ///
+    /// If the policy can't be used, as axum does for routes; [`try_layer`](Self::try_layer) returns the error instead.
+    #[must_use]
+    #[track_caller]
+    #[expect(clippy::panic, reason = "a policy written in code is right or the program doesn't start")]
+    pub fn layer<K>(&self, policy: impl Into<Routes<K>>) -> CacheLayer<K> {
+        match self.try_layer(policy) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A layer for one [`Policy`](crate::Policy), or for a table of [`Routes`].
+    ///
+    /// # Errors
+    ///
+    /// A policy or pattern that can't be used.
+    pub fn try_layer<K>(&self, policy: impl Into<Routes<K>>) -> Result<CacheLayer<K>, PolicyError> {
+        CacheLayer::new(Arc::clone(&self.shared), policy.into())
+    }
+
+    /// A handler that answers with the cache's figures as JSON.
+    #[must_use]
+    pub fn stats_handler(&self) -> StatsHandler {
+        StatsHandler::new(Arc::clone(&self.shared) as _)
+    }
+
+    /// The tiers in use: `off`, `memory` or `memory + redis`.
+    #[must_use]
+    pub fn tiers(&self) -> &'static str {
+        match (&self.shared.tiers.shared, self.shared.enabled.load(Ordering::Relaxed)) {
+            (_, false) => "off",
+            (None, true) => "memory",
+            (Some(_), true) => "memory + redis",
+        }
+    }
+
+    /// Whether the shared tier can be reached before `deadline` has passed; connects if need be. Always true without one.
+    pub async fn ready(&self, deadline: Duration) -> bool {
+        match &self.shared.tiers.shared {
+            Some(shared) => matches!(timeout(deadline, shared.store.ready()).await, Ok(Ok(()))),
+            None => true,
+        }
+    }
+
+    /// Waits until all fills and all writes to the shared tier that have begun are done.
+    pub async fn settled(&self) {
+        let mut tasks = self.shared.tasks.subscribe();
+        loop {
+            // The sender lives in `self`: the wait can't fail.
+            tasks.wait_for(|running| *running == 0).await.ok();
+            if let Some(shared) = &self.shared.tiers.shared {
+                shared.writer.settled().await;
+            }
+            if *tasks.borrow() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Passes every further request through, and waits until what has begun is done.
+    pub async fn shutdown(&self) {
+        self.shared.enabled.store(false, Ordering::Relaxed);
+        self.settled().await;
+    }
+}
+
+/// What a handle is assembled from.
+pub(crate) struct Parts {
+    pub(crate) config: CacheConfig,
+    pub(crate) tiers: Tiers,
+    pub(crate) names: Arc<Names>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) server: Option<crate::stats::ServerFigures>,
+    pub(crate) clock: Clock,
+    pub(crate) spawner: Option<Box<Spawner>>,
+}
+
+impl Shared {
+    /// Spawns a task that [`QueryCache::settled`] waits for.
+    pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        let running = Running::new(Arc::clone(self));
+        let task = async move {
+            let _running = running;
+            task.await;
+        };
+        match &self.spawner {
+            Some(spawner) => spawner(Box::pin(task)),
+            None => drop(tokio::spawn(task)),
+        }
+    }
+}
+
+/// A task that counts as running until this is dropped.
+struct Running(Arc<Shared>);
+
+impl Running {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.tasks.send_modify(|running| *running += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.tasks.send_modify(|running| *running -= 1);
+    }
+}
+
+impl fmt::Debug for QueryCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryCache").field("tiers", &self.tiers()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! The fill: calls the inner service, records its response, commits it, and announces how it ended.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::select;
+use http::{Request, Response, StatusCode, header, response};
+use http_body::{Body, Frame};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tower::ServiceExt as _;
+use tower_service::Service;
+
+use super::record::{Recording, Step};
+use super::{End, Filled, Lead};
+use crate::answer;
+use crate::body::{CacheBody, Piece};
+use crate::cache::{Filling, Shared};
+use crate::policy::Refusal;
+use crate::route::{RequestHead, Route};
+use crate::store::{Draft, Target};
+
+/// What the first caller gets; nobody else can have it.
+pub(crate) enum First<R: Body, E> {
+    /// The inner service's response, or the cache's own 504.
+    Answer(Response<CacheBody<R>>),
+    /// The inner service's error.
+    Error(E),
+    /// The inner service's panic, to be resumed.
+    Panic(Box<dyn Any + Send>),
+}
+
+/// A fill that is about to run.
+pub(crate) struct Fill<S, P, R: Body, E> {
+    pub(crate) inner: S,
+    pub(crate) request: Request<P>,
+    pub(crate) lead: Lead,
+    pub(crate) first: oneshot::Sender<First<R, E>>,
+    pub(crate) context: Context,
+}
+
+/// What a fill knows beside its request.
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) target: Target,
+    /// Method and fields as the client sent them.
+    pub(crate) head: RequestHead,
+}
+
+impl<S, P, R> Fill<S, P, R, S::Error>
+where
+    S: Service<Request<P>, Response = Response<R>>,
+    R: Body<Data = Bytes>,
+{
+    /// Runs to the end, or until nobody waits and too many such fills run.
+    pub(crate) async fn run(self) {
+        let cancelled = pin!(self.lead.cancelled());
+        select(pin!(self.fill()), cancelled).await;
+    }
+
+    async fn fill(self) {
+        let Self { inner, mut request, mut lead, first, context } = self;
+        let started = Instant::now();
+        let deadline = started + context.shared.limits.fill_timeout;
+        request.extensions_mut().insert(Filling(context.shared.id));
+        let called = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
+        let failed = match timeout_at(deadline, called).await {
+            Ok(Ok(Ok(response))) => {
+                let (parts, body) = response.into_parts();
+                return match context.judge(&parts) {
+                    Ok(draft) => context.record(parts, body, draft, deadline, lead, first).await,
+                    Err(refusal) => {
+                        lead.announce(context.refused(refusal));
+                        let response = context.answer(parts, CacheBody::origin(body), Some(refusal));
+                        first.send(First::Answer(response)).ok();
+                    }
+                };
+            }
+            Ok(Ok(Err(error))) => First::Error(error),
+            Ok(Err(panic)) => First::Panic(panic),
+            Err(_) => {
+                let names = &context.shared.names;
+                First::Answer(answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::FillTimeout, names))
+            }
+        };
+        context.route.stats.fill(started.elapsed());
+        lead.announce(End::Failed);
+        first.send(failed).ok();
+    }
+}
+
+/// How a recording came out.
+enum Outcome {
+    /// Committed. The last frame, if there is one, may go on now.
+    Stored(Filled, Option<Frame<Bytes>>),
+    /// Not stored. The last frame, if there is one, goes on all the same.
+    Not(End, Refusal, Option<Frame<Bytes>>),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Context {
+    /// The response's head, judged.
+    fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
+        let received = self.shared.clock.now();
+        let RequestHead { method, headers } = &self.head;
+        let verdict = self.route.rules.judge(method, headers, parts, received)?;
+        if declared_length(parts).is_some_and(|declared| declared > self.route.rules.max_body as u64) {
+            return Err(Refusal::TooLarge);
+        }
+        let fields = crate::key::vary_fields(&parts.headers)?;
+        let mut parts = parts.clone();
+        answer::date(&mut parts.headers, received);
+        Ok(Draft { parts, verdict, received, fields })
+    }
+
+    /// Counts a refusal; what followers hear of it.
+    fn refused(&self, refusal: Refusal) -> End {
+        self.route.stats.refused(refusal);
+        if refusal.is_structural() {
+            self.shared.uncacheable.remember(self.target.key);
+            End::Refused(refusal)
+        } else {
+            End::Failed
+        }
+    }
+
+    /// The first caller's answer: the origin's, and what the cache did with it.
+    fn answer<R: Body>(
+        &self,
+        mut parts: response::Parts,
+        body: CacheBody<R>,
+        refusal: Option<Refusal>,
+    ) -> Response<CacheBody<R>> {
+        self.shared.names.mark_miss(&mut parts.headers, refusal);
+        Response::from_parts(parts, body)
+    }
+
+    /// Records the body. The first caller is answered with the whole, or with a stream once the body makes it wait.
+    async fn record<R: Body<Data = Bytes>, E>(
+        self,
+        mut parts: response::Parts,
+        body: R,
+        draft: Draft,
+        deadline: Instant,
+        mut lead: Lead,
+        first: oneshot::Sender<First<R, E>>,
+    ) {
+        answer::date(&mut parts.headers, draft.received);
+        let limit = self.route.rules.max_body;
+        let (mut recording, pieces) =
+            Recording::new(body, declared_length(&parts), limit, &self.shared.recordings);
+        let length = recording.length();
+        let reservation = recording.reservation();
+
+        let Some(step) = poll_fn(|cx| Poll::Ready(ready_steps(&mut recording, cx))).await else {
+            let body = CacheBody::streamed(pieces, length, reservation);
+            first.send(First::Answer(self.answer(parts, body, None))).ok();
+            let step = match timeout_at(deadline, last_step(&mut recording)).await {
+                Ok(step) => step,
+                Err(_) => recording.refuse(Refusal::FillTimeout),
+            };
+            let (end, last) = match self.conclude(step, &recording, &draft) {
+                Outcome::Stored(filled, last) => (End::Stored(filled), last),
+                Outcome::Not(end, _, last) => (end, last),
+                Outcome::Panicked(payload) => {
+                    recording.send(Piece::Panic(payload));
+                    (End::Failed, None)
+                }
+            };
+            lead.announce(end);
+            recording.send_last(last);
+            return;
+        };
+
+        let answered = match self.conclude(step, &recording, &draft) {
+            Outcome::Stored(filled, _) => {
+                let entry = &filled.entry;
+                if let Some(etag) = entry.headers.get(header::ETAG) {
+                    parts.headers.insert(header::ETAG, etag.clone());
+                }
+                let body = CacheBody::whole(entry.body.clone());
+                lead.announce(End::Stored(filled));
+                First::Answer(self.answer(parts, body, None))
+            }
+            Outcome::Not(end, refusal, last) => {
+                lead.announce(end);
+                recording.send_last(last);
+                let body = CacheBody::streamed(pieces, length, reservation);
+                First::Answer(self.answer(parts, body, Some(refusal)))
+            }
+            Outcome::Panicked(payload) => {
+                lead.announce(End::Failed);
+                First::Panic(payload)
+            }
+        };
+        drop(recording);
+        first.send(answered).ok();
+    }
+
+    /// Commits a body that ended well.
+    fn conclude<R: Body<Data = Bytes>>(&self, step: Step, recording: &Recording<R>, draft: &Draft) -> Outcome {
+        match step {
+            Step::End(last) => {
+                match self.shared.tiers.commit(&self.route, &self.target, &self.head, draft, recording.chunks()) {
+                    Ok(filled) => {
+                        self.route.stats.stored();
+                        self.shared.uncacheable.clear(&self.target.key);
+                        Outcome::Stored(filled, last)
+                    }
+                    Err(refusal) => Outcome::Not(self.refused(refusal), refusal, last),
+                }
+            }
+            Step::Refused(refusal) => Outcome::Not(self.refused(refusal), refusal, None),
+            Step::Panicked(payload) => Outcome::Panicked(payload),
+            Step::More => Outcome::Not(End::Failed, Refusal::BodyError, None),
+        }
+    }
+}
+
+/// Takes steps for as long as the body has them ready.
+fn ready_steps<R: Body<Data = Bytes>>(
+    recording: &mut Recording<R>,
+    cx: &mut std::task::Context<'_>,
+) -> Option<Step> {
+    loop {
+        match recording.poll_step(cx) {
+            Poll::Ready(Step::More) => {}
+            Poll::Ready(step) => return Some(step),
+            Poll::Pending => return None,
+        }
+    }
+}
+
+async fn last_step<R: Body<Data = Bytes>>(recording: &mut Recording<R>) -> Step {
+    poll_fn(|cx| ready_steps(recording, cx).map_or(Poll::Pending, Poll::Ready)).await
+}
+
+fn declared_length(parts: &response::Parts) -> Option<u64> {
+    let mut lines = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lines.next()?.to_str().ok()?.parse().ok()?;
+    Some(length)
+}

@@ -1,0 +1,104 @@
+//! The response future of the service.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::util::Oneshot;
+use tower_service::Service;
+
+use crate::answer::Names;
+use crate::body::CacheBody;
+use crate::policy::Bypass;
+
+type Job<R, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<R>>, E>> + Send>>;
+
+pin_project! {
+    /// Response future of [`Cache`](crate::Cache).
+    pub struct ResponseFuture<S, Req, R>
+    where
+        S: Service<Req>,
+        R: Body,
+    {
+        #[pin]
+        state: State<S, Req, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, Req, R>
+    where
+        S: Service<Req>,
+        R: Body,
+    {
+        Past { #[pin] origin: Oneshot<S, Req>, mark: Option<(Bypass, Arc<Names>)> },
+        Hit { response: Option<Response<CacheBody<R>>> },
+        Driven { job: Job<R, S::Error> },
+    }
+}
+
+impl<S, Req, R> ResponseFuture<S, Req, R>
+where
+    S: Service<Req>,
+    R: Body,
+{
+    /// Past the cache; the answer says why, unless the cache is off.
+    pub(crate) fn past(inner: S, request: Req, mark: Option<(Bypass, Arc<Names>)>) -> Self {
+        Self { state: State::Past { origin: Oneshot::new(inner, request), mark } }
+    }
+
+    /// Answered already.
+    pub(crate) const fn hit(response: Response<CacheBody<R>>) -> Self {
+        Self { state: State::Hit { response: Some(response) } }
+    }
+
+    /// The rest of the request's way.
+    pub(crate) fn driven(
+        job: impl Future<Output = Result<Response<CacheBody<R>>, S::Error>> + Send + 'static,
+    ) -> Self {
+        Self { state: State::Driven { job: Box::pin(job) } }
+    }
+}
+
+impl<S, Req, R> Future for ResponseFuture<S, Req, R>
+where
+    S: Service<Req, Response = Response<R>>,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<CacheBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Past { origin, mark } => {
+                let mut response = ready!(origin.poll(cx))?.map(CacheBody::origin);
+                if let Some((reason, names)) = mark.take() {
+                    names.mark_bypass(response.headers_mut(), reason);
+                }
+                Poll::Ready(Ok(response))
+            }
+            StateProj::Hit { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                // Polled after completion, which the contract of `Future` leaves open.
+                None => Poll::Pending,
+            },
+            StateProj::Driven { job } => job.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<S, Req, R> fmt::Debug for ResponseFuture<S, Req, R>
+where
+    S: Service<Req>,
+    R: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! The layer: a handle and the policies of its requests.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use crate::cache::Shared;
+use crate::error::PolicyError;
+use crate::key::KeyRules;
+use crate::policy::{HeadKey, Routes, Rules, Table};
+use crate::route::Route;
+use crate::service::Cache;
+
+/// Puts a [`Cache`] in front of a service; made by [`QueryCache::layer`](crate::QueryCache::layer).
+pub struct CacheLayer<K = HeadKey> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) table: Arc<Table<Arc<Route>>>,
+    mode: PhantomData<fn() -> K>,
+}
+
+impl<K> CacheLayer<K> {
+    pub(crate) fn new(shared: Arc<Shared>, routes: Routes<K>) -> Result<Self, PolicyError> {
+        let table = routes.resolve(|pattern, config, hooks| {
+            let label = config.route.as_deref().or(pattern).unwrap_or("default");
+            let rules = Rules::new(config, hooks, shared.default_ttl)?;
+            let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
+            Ok(Arc::new(Route { rules, keys, stats: shared.stats.route(label) }))
+        })?;
+        Ok(Self { shared, table: Arc::new(table), mode: PhantomData })
+    }
+}
+
+impl<S: Clone, K> Layer<S> for CacheLayer<K> {
+    type Service = Cache<S, K>;
+
+    fn layer(&self, inner: S) -> Cache<S, K> {
+        Cache::new(inner, self.clone())
+    }
+}
+
+impl<K> Clone for CacheLayer<K> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), table: Arc::clone(&self.table), mode: PhantomData }
+    }
+}
+
+impl<K> fmt::Debug for CacheLayer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheLayer").finish_non_exhaustive()
+    }
+}

@@ -51,10 +51,13 @@ impl Names {
 
     /// Marks a response of the origin that was asked for; `refusal` is why it isn't stored.
     pub(crate) fn mark_miss(&self, headers: &mut HeaderMap, refusal: Option<Refusal>) {
-        append(headers, match refusal {
-            Some(refusal) => self.refused.get(refusal.index()),
-            None => self.stored.as_ref(),
-        });
+        append(
+            headers,
+            match refusal {
+                Some(refusal) => self.refused.get(refusal.index()),
+                None => self.stored.as_ref(),
+            },
+        );
     }
 
     /// `hit; ttl=…`, the remaining freshness lifetime in seconds.

@@ -76,7 +76,10 @@ impl<S, P> Miss<S, P> {
 
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
         let now = self.shared.clock.now();
-        answer::from_entry(entry, &self.parts.method, &self.parts.headers, now, how, &self.shared.names)
+        let (method, headers) = (&self.parts.method, &self.parts.headers);
+        let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
+        self.route.count(&response);
+        response
     }
 
     /// Joins the fill of the key or leads one. Waits for two fills at most, and no longer than `coalesce_timeout` in all.
@@ -92,8 +95,12 @@ impl<S, P> Miss<S, P> {
                     let now = shared.clock.now();
                     return match shared.tiers.recall_variant(&self.target, now) {
                         Some(entry) => {
-                            let fields = self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
-                            lead.announce(End::Stored(Filled { entry: Arc::clone(&entry), fields: fields.into() }));
+                            let fields =
+                                self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
+                            lead.announce(End::Stored(Filled {
+                                entry: Arc::clone(&entry),
+                                fields: fields.into(),
+                            }));
                             self.route.stats.hit_memory();
                             Turn::Answer(entry, How::Hit)
                         }
@@ -118,7 +125,7 @@ impl<S, P> Miss<S, P> {
                     }
                     None => waited += 1,
                 },
-                End::Refused(_) => break,
+                End::Refused => break,
                 End::Failed | End::Aborted => waited += 1,
             }
         }

@@ -3,9 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::cache::Shared;
-use crate::stats::{
-    FlightFigures, LocalFigures, MemoryFigures, QueueFigures, ServerFigures, Source, Tier,
-};
+use crate::stats::{FlightFigures, LocalFigures, MemoryFigures, ServerFigures, Source, Tier};
 
 impl Source for Shared {
     fn local(&self) -> LocalFigures<'_> {
@@ -22,7 +20,7 @@ impl Source for Shared {
             },
             uptime: self.started.elapsed(),
             pool: shared.map(|shared| shared.store.pool()).unwrap_or_default(),
-            queue: shared.map(|shared| QueueFigures::from(shared.writer.status())).unwrap_or_default(),
+            queue: shared.map(|shared| shared.writer.status()).unwrap_or_default(),
             flights: FlightFigures {
                 fills: self.flights.fills() as u64,
                 waiters: self.flights.waiters() as u64,

@@ -2,27 +2,27 @@
 #![forbid(unsafe_code)]
 
 // In the order of a request's way.
+mod answer;
+mod body;
 mod builder;
 mod cache;
+mod clock;
+mod conditional;
 mod config;
-mod layer;
-mod service;
+mod drive;
+mod entry;
+mod error;
+mod figures;
+mod flight;
 mod future;
+mod key;
+mod layer;
+mod policy;
 mod request_body;
 mod route;
-mod policy;
-mod key;
-mod drive;
-mod store;
-mod entry;
-mod flight;
-mod body;
-mod answer;
-mod conditional;
+mod service;
 mod stats;
-mod figures;
-mod clock;
-mod error;
+mod store;
 
 pub use self::body::CacheBody;
 pub use self::builder::CacheBuilder;
@@ -41,4 +41,4 @@ pub use self::service::Cache;
 pub use self::stats::{StatsFuture, StatsHandler};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus, WriterStatus};
+pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};

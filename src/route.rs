@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::key::{self, Key, KeyRules};
 use crate::policy::{Bypass, Rules};
@@ -42,5 +42,12 @@ impl Route {
     pub(crate) fn disguise(&self, parts: &mut Parts) {
         self.rules.disguise(&mut parts.headers);
         self.keys.disguise(parts);
+    }
+
+    /// Counts an answer from an entry.
+    pub(crate) fn count<B>(&self, response: &Response<B>) {
+        if response.status() == StatusCode::NOT_MODIFIED {
+            self.stats.not_modified();
+        }
     }
 }

@@ -72,7 +72,9 @@ impl<S, K> Cache<S, K> {
             Ok(entry) => {
                 route.stats.hit_memory();
                 let (method, headers) = (&parts.method, &parts.headers);
-                Looked::Hit(answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names))
+                let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
+                route.count(&response);
+                Looked::Hit(response)
             }
             Err(target) => Looked::Miss(target),
         }

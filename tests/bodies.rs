@@ -164,7 +164,13 @@ async fn a_declared_length_over_the_limit_is_refused_before_a_byte_is_read() {
 async fn a_body_that_lies_about_its_length_is_not_stored() {
     for (declared, sent) in [("3", "four"), ("5", "four"), ("3", "two")] {
         let lie = || declaring(ready([Act::Data(sent), Act::Data("")]), declared);
-        let lie = || if sent == "two" { declaring(ready([Act::Data(sent), Act::Data("more")]), declared) } else { lie() };
+        let lie = || {
+            if sent == "two" {
+                declaring(ready([Act::Data(sent), Act::Data("more")]), declared)
+            } else {
+                lie()
+            }
+        };
         let service = service(&cache(), Policy::ttl(MINUTE), [lie(), lie()]);
         for _ in 0..2 {
             let response = fetch(&service, "/").await;

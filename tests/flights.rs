@@ -327,10 +327,10 @@ async fn a_layer_inside_a_fill_of_its_own_handle_passes_through() {
     next(&mut origin, "/x").await.send_response(ok("fresh"));
     let response = only.await.unwrap().unwrap();
     let statuses: Vec<_> = response.headers().get_all("cache-status").iter().collect();
-    assert_eq!(statuses, [
-        "tower-query-cache; fwd=bypass; detail=nested",
-        "tower-query-cache; fwd=miss; stored",
-    ]);
+    assert_eq!(
+        statuses,
+        ["tower-query-cache; fwd=bypass; detail=nested", "tower-query-cache; fwd=miss; stored",]
+    );
 }
 
 #[tokio::test(start_paused = true)]

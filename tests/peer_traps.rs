@@ -104,7 +104,9 @@ async fn the_key_has_query_host_and_method() {
         let host = field(request.headers(), "host");
         ok(format!("{} {host} {}", request.method(), request.uri()))
     });
-    for (uri, host) in [("/?page=1", "a"), ("/?page=2", "a"), ("/?page=2", "b"), ("/?", "a"), ("/", "a"), ("//", "a")] {
+    for (uri, host) in
+        [("/?page=1", "a"), ("/?page=2", "a"), ("/?page=2", "b"), ("/?", "a"), ("/", "a"), ("//", "a")]
+    {
         let response = site.get_with(uri, &[("host", host)]).await;
         assert_eq!(text(response).await, format!("GET {host} {uri}"));
     }
@@ -165,10 +167,13 @@ async fn errors_for_strangers_are_not_kept_for_users() {
 #[tokio::test]
 async fn credentials_and_cookies_bypass() {
     let site = site(|request| {
-        let who = ["authorization", "cookie", "x-api-key"].map(|name| field(request.headers(), name)).concat();
+        let who =
+            ["authorization", "cookie", "x-api-key"].map(|name| field(request.headers(), name)).concat();
         ok(format!("page of {who}"))
     });
-    for (name, reason) in [("authorization", "credentials"), ("cookie", "cookie"), ("x-api-key", "credentials")] {
+    for (name, reason) in
+        [("authorization", "credentials"), ("cookie", "cookie"), ("x-api-key", "credentials")]
+    {
         for who in ["a=alice", "a=bob"] {
             let response = site.get_with("/", &[(name, who)]).await;
             assert_eq!(cache_status(&response), format!("tower-query-cache; fwd=bypass; detail={reason}"));
@@ -337,7 +342,8 @@ async fn an_entry_in_redis_is_little_more_than_its_body() {
 #[tokio::test]
 async fn a_permit_of_the_inner_service_is_neither_leaked_nor_skipped() {
     let cache = QueryCache::builder().build().unwrap();
-    let inner = service_fn(|request: Req| async move { Ok::<_, Infallible>(ok(request.uri().path().to_owned())) });
+    let inner =
+        service_fn(|request: Req| async move { Ok::<_, Infallible>(ok(request.uri().path().to_owned())) });
     let mut service = ServiceBuilder::new()
         .layer(cache.layer(Policy::ttl(MINUTE)))
         .layer(ConcurrencyLimitLayer::new(1))
@@ -440,7 +446,9 @@ async fn requests_share_a_few_connections_and_a_closed_list_of_commands() {
 
     let commands = redis.cli(&["INFO", "commandstats"]);
     assert!(commands.contains("cmdstat_set:calls=200,"), "one SET for each: {commands}");
-    for never in ["hset", "expire", "pexpire", "keys:", "scan", "client|tracking", "ping", "unwatch", "flushall"] {
+    for never in
+        ["hset", "expire", "pexpire", "keys:", "scan", "client|tracking", "ping", "unwatch", "flushall"]
+    {
         assert!(!commands.contains(&format!("cmdstat_{never}")), "{never} in {commands}");
     }
     // No entry without an end, even if the process dies the moment after.

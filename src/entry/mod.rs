@@ -122,3 +122,13 @@ pub(crate) struct VaryRecord {
     /// The variants: the first 64 bits of their keys, and when they end.
     pub(crate) variants: Vec<(u64, Millis)>,
 }
+
+impl VaryRecord {
+    /// The bytes that it keeps alive, estimated.
+    pub(crate) fn weight(&self) -> u64 {
+        let names =
+            self.fields.iter().map(|name| name.as_str().len() + size_of::<HeaderName>()).sum::<usize>();
+        let variants = self.variants.len().saturating_mul(size_of::<(u64, Millis)>());
+        (size_of::<Self>() + names + variants) as u64
+    }
+}

@@ -125,7 +125,7 @@ impl Context {
         self.route.stats.refused(refusal);
         if refusal.is_structural() {
             self.shared.uncacheable.remember(self.target.key);
-            End::Refused(refusal)
+            End::Refused
         } else {
             End::Failed
         }
@@ -205,10 +205,21 @@ impl Context {
     }
 
     /// Commits a body that ended well.
-    fn conclude<R: Body<Data = Bytes>>(&self, step: Step, recording: &Recording<R>, draft: &Draft) -> Outcome {
+    fn conclude<R: Body<Data = Bytes>>(
+        &self,
+        step: Step,
+        recording: &Recording<R>,
+        draft: &Draft,
+    ) -> Outcome {
         match step {
             Step::End(last) => {
-                match self.shared.tiers.commit(&self.route, &self.target, &self.head, draft, recording.chunks()) {
+                match self.shared.tiers.commit(
+                    &self.route,
+                    &self.target,
+                    &self.head,
+                    draft,
+                    recording.chunks(),
+                ) {
                     Ok(filled) => {
                         self.route.stats.stored();
                         self.shared.uncacheable.clear(&self.target.key);

@@ -18,7 +18,6 @@ pub(crate) use self::record::{Budget, Reservation};
 pub(crate) use self::uncacheable::Uncacheable;
 
 use crate::entry::Entry;
-use crate::policy::Refusal;
 
 /// How a fill ended, as its followers see it.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ pub(crate) enum End {
     /// The response is an entry.
     Stored(Filled),
     /// The response can't be stored.
-    Refused(Refusal),
+    Refused,
     /// The inner service failed or its body broke.
     Failed,
     /// The fill was dropped before its end.

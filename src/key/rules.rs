@@ -1,7 +1,8 @@
 //! The key's side of a policy, parsed once.
 
+use http::HeaderName;
+use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderName, Uri};
 
 use super::digest::Digest;
 use super::material::{Domain, Field, Material};
@@ -71,10 +72,17 @@ impl KeyRules {
         })
     }
 
-    /// The URI that the handler may see: without the query parameters that aren't part of the key, else one request's
-    /// parameter shapes another's answer. `None`: `uri` stays as it is.
-    pub(crate) fn filtered_uri(&self, uri: &Uri) -> Option<Uri> {
-        self.query.filtered_uri(uri)
+    /// Takes from the request's URI what isn't part of its key, else one request's parameter shapes another's answer.
+    pub(crate) fn disguise(&self, parts: &mut Parts) {
+        if let Some(uri) = self.query.filtered_uri(&parts.uri) {
+            parts.uri = uri;
+        }
+        #[cfg(feature = "axum")]
+        if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get_mut()
+            && let Some(filtered) = self.query.filtered_uri(uri)
+        {
+            *uri = filtered;
+        }
     }
 }
 

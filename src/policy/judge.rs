@@ -1,5 +1,6 @@
 //! The response side: whether a response is stored, and for how long.
 
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY,
     CONTENT_TYPE, HeaderMap, ORIGIN, SET_COOKIE, VARY,
@@ -66,16 +67,18 @@ impl Rules {
         }
     }
 
-    /// `store_if`.
+    /// `store_if`, for a body that comes in chunks.
     ///
     /// # Errors
     ///
     /// [`Refusal::StoreIf`].
-    pub(crate) fn keeps(&self, response: &response::Parts, body: &[u8]) -> Result<(), Refusal> {
-        match &self.hooks.store_if {
-            Some(keeps) if !keeps(response, body) => Err(Refusal::StoreIf),
-            _ => Ok(()),
-        }
+    pub(crate) fn keeps(&self, response: &response::Parts, body: &[Bytes]) -> Result<(), Refusal> {
+        let Some(keeps) = &self.hooks.store_if else { return Ok(()) };
+        let kept = match body {
+            [whole] => keeps(response, whole),
+            chunks => keeps(response, &chunks.concat()),
+        };
+        if kept { Ok(()) } else { Err(Refusal::StoreIf) }
     }
 
     /// The policy's own TTL for a status. 1xx, 206 and 304 never have one.

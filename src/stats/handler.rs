@@ -118,9 +118,7 @@ mod tests {
     use super::*;
     use crate::policy::{Bypass, Refusal};
     use crate::stats::testing::{Answer, Scripted};
-    use crate::stats::{
-        FlightFigures, LocalFigures, MemoryFigures, QueueFigures, ServerFigures, Stats, Tier,
-    };
+    use crate::stats::{FlightFigures, LocalFigures, MemoryFigures, ServerFigures, Stats, Tier};
     use crate::store::{PoolStatus, StoreError};
 
     struct Handle {
@@ -142,7 +140,14 @@ mod tests {
                 memory: MemoryFigures { entries: 42, bytes: 3 << 19, max_entries: 256, max_bytes: 64 << 20 },
                 uptime: Duration::from_millis(12_345),
                 pool: if self.server.is_some() { pool } else { PoolStatus::default() },
-                queue: QueueFigures { queued_entries: 1, queued_bytes: 2, written: 3, failed: 4, dropped: 5 },
+                queue: WriterStatus {
+                    queued_entries: 1,
+                    queued_bytes: 2,
+                    written: 3,
+                    failed: 4,
+                    dropped: 5,
+                    superseded: 6,
+                },
                 flights: FlightFigures {
                     fills: 1,
                     waiters: 2,
@@ -209,7 +214,8 @@ mod tests {
         assert_eq!(value["fill_time"], fill_time);
         let memory = json!({"entries": 42, "bytes": 3 << 19, "max_entries": 256, "max_bytes": 64 << 20});
         assert_eq!(value["memory"], memory);
-        let queue = json!({"queued_entries": 1, "queued_bytes": 2, "written": 3, "failed": 4, "dropped": 5});
+        let queue = json!({"queued_entries": 1, "queued_bytes": 2, "written": 3, "failed": 4, "dropped": 5,
+                           "superseded": 6});
         assert_eq!(value["queue"], queue);
         let flights = json!(
             {"fills": 1, "waiters": 2, "orphan_fills": 3, "recording_bytes": 4, "uncacheable_keys": 5});

@@ -11,4 +11,4 @@ pub use self::handler::{StatsFuture, StatsHandler};
 
 pub(crate) use self::counters::{RouteStats, Stats};
 pub(crate) use self::server::ServerFigures;
-pub(crate) use self::snapshot::{FlightFigures, LocalFigures, MemoryFigures, QueueFigures, Source, Tier};
+pub(crate) use self::snapshot::{FlightFigures, LocalFigures, MemoryFigures, Source, Tier};

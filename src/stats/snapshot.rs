@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::counters::{BUCKETS, Counter, Histogram, RouteStats, Stats};
 use super::server::{Figures, ServerFigures};
 use crate::policy::{Bypass, Refusal};
-use crate::store::PoolStatus;
+use crate::store::{PoolStatus, WriterStatus};
 
 /// Where the handler's figures come from: the handle.
 pub(crate) trait Source: Send + Sync {
@@ -43,7 +43,7 @@ pub(crate) struct LocalFigures<'a> {
     /// The shared tier's connections; all zero without one.
     pub(crate) pool: PoolStatus,
     /// The writer to the shared tier.
-    pub(crate) queue: QueueFigures,
+    pub(crate) queue: WriterStatus,
     /// Fills and what they hold.
     pub(crate) flights: FlightFigures,
     /// The counters.
@@ -61,21 +61,6 @@ pub(crate) struct MemoryFigures {
     pub(crate) max_entries: u64,
     /// Weight at most, bytes.
     pub(crate) max_bytes: u64,
-}
-
-/// The writer to the shared tier.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct QueueFigures {
-    /// Entries waiting now.
-    pub(crate) queued_entries: u64,
-    /// Bytes waiting now.
-    pub(crate) queued_bytes: u64,
-    /// Entries written since the start.
-    pub(crate) written: u64,
-    /// Entries that the server didn't take.
-    pub(crate) failed: u64,
-    /// Entries dropped because the queue was full.
-    pub(crate) dropped: u64,
 }
 
 /// Fills and what they hold.
@@ -109,7 +94,7 @@ pub(super) struct Snapshot {
     #[serde(flatten)]
     totals: Tally,
     memory: MemoryFigures,
-    queue: QueueFigures,
+    queue: WriterStatus,
     flights: FlightFigures,
     errors: Errors,
     routes: BTreeMap<String, Tally>,

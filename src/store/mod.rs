@@ -10,8 +10,7 @@ pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers};
-pub use self::writer::WriterStatus;
-pub(crate) use self::writer::Writer;
+pub(crate) use self::writer::{Writer, WriterStatus};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -29,20 +29,19 @@ pub(crate) struct Writer(Arc<Shared>);
 
 /// What became of the writes so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct WriterStatus {
+pub(crate) struct WriterStatus {
     /// Items waiting or being written.
-    pub queued_entries: usize,
+    pub(crate) queued_entries: usize,
     /// Bytes of their values.
-    pub queued_bytes: usize,
+    pub(crate) queued_bytes: usize,
     /// Items written.
-    pub written: u64,
+    pub(crate) written: u64,
     /// Items that the store refused or didn't take in time. They aren't tried again.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Items that found the queue full, or no runtime to be written on.
-    pub dropped: u64,
+    pub(crate) dropped: u64,
     /// Items that a later one of the same key replaced while they waited.
-    pub superseded: u64,
+    pub(crate) superseded: u64,
 }
 
 enum Op {

@@ -9,6 +9,7 @@
 )]
 
 mod fake;
+pub mod http;
 mod redis;
 
 use std::future::Future;

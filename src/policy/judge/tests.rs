@@ -133,6 +133,7 @@ fn the_first_lifetime_that_applies_counts() {
         (&[later], fresh(30, 0)),
         (&[later, day, ("cache-control", "public")], fresh(30, 0)),
         (&[later, ("date", "Sun, 06 Nov 1994 08:50:00 GMT")], fresh(7, 0)),
+        (&[later, ("date", "Sun, 06 Nov 1994 08:49:27 GMT")], fresh(40, 0)),
         (&[later, ("date", "junk")], fresh(30, 0)),
         (&[("expires", "0")], Err(Refusal::ZeroLifetime)),
         (&[("expires", "Sun, 06 Nov 1994 08:49:37 GMT")], Err(Refusal::ZeroLifetime)),

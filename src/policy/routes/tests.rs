@@ -11,8 +11,10 @@ const FILE: &str = r#"{"routes": [
     {"path": "/v1/plain"}
 ]}"#;
 
-/// A table that gives the pattern and the TTL.
-fn resolve<K>(routes: &Routes<K>) -> Result<Table<(Option<String>, Option<Duration>)>, PolicyError> {
+/// The pattern and the TTL of a policy.
+type Found = (Option<String>, Option<Duration>);
+
+fn resolve<K>(routes: &Routes<K>) -> Result<Table<Found>, PolicyError> {
     routes.resolve(|pattern, config, _| Ok((pattern.map(str::to_owned), config.ttl)))
 }
 

@@ -119,7 +119,7 @@ mod tests {
     use crate::policy::{Bypass, Refusal};
     use crate::stats::testing::{Answer, Scripted};
     use crate::stats::{FlightFigures, LocalFigures, MemoryFigures, ServerFigures, Stats, Tier};
-    use crate::store::{PoolStatus, StoreError};
+    use crate::store::{PoolStatus, StoreError, WriterStatus};
 
     struct Handle {
         stats: Stats,

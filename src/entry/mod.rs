@@ -49,11 +49,17 @@ pub(crate) struct Entry {
 /// All of an entry but its body: what is known before the body has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryHead<'a> {
+    /// The key it is to stand under.
     pub(crate) key: &'a Key,
+    /// Its status.
     pub(crate) status: StatusCode,
+    /// Its fields, without hop-by-hop and per-request ones.
     pub(crate) headers: &'a HeaderMap,
+    /// When the response was received.
     pub(crate) stored_at: Millis,
+    /// Its age when it was received, milliseconds.
     pub(crate) initial_age: Millis,
+    /// Freshness lifetime, milliseconds, counted from age 0.
     pub(crate) lifetime: Millis,
 }
 

@@ -18,8 +18,7 @@ static CONTEXT_KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_cont
 /// the material of most requests fits.
 const BUFFER: usize = 256;
 
-/// A sink that hashes, without heap.
-#[derive(Debug)]
+/// A sink that hashes, without heap. It has no `Debug`: what it holds may be a credential.
 pub(crate) struct Digest {
     hasher: Hasher,
     buffer: [u8; BUFFER],
@@ -27,6 +26,7 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
+    /// A hasher that has taken nothing.
     pub(crate) fn new() -> Self {
         Self { hasher: Hasher::new_from_context_key(&CONTEXT_KEY), buffer: [0; BUFFER], used: 0 }
     }

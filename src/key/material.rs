@@ -49,36 +49,65 @@ pub(crate) enum Domain {
 #[repr(u8)]
 pub(crate) enum Field {
     // Of the scope.
+    /// Version of the framing.
     Version = 1,
+    /// `CACHE_NAMESPACE`.
     Namespace = 2,
+    /// `CACHE_APP`.
     App = 3,
+    /// `CACHE_GENERATION`.
     Generation = 4,
-    Authorities = 5,
+    /// The policy's authority.
+    FixedAuthority = 5,
+    /// The policy's name for a stripped path prefix.
     Route = 6,
+    /// List: names of the chosen headers.
     KeyHeaders = 7,
+    /// List: names of the fields that carry credentials.
     CredentialFields = 8,
+    /// List: names of the cookies that do.
     SessionCookies = 9,
+    /// List: the only query parameters that count.
     AllowQuery = 10,
+    /// List: query parameters that don't count.
     DenyQuery = 11,
+    /// The policy's yes-or-no fields.
     Switches = 12,
     // Of a request.
+    /// Digest of all of the above.
     Scope = 32,
+    /// Method class.
     Method = 33,
+    /// The URI's scheme.
     Scheme = 34,
+    /// The URI's authority, else `Host`.
     Authority = 35,
+    /// `Host`, where it differs from the URI's authority.
     Host = 36,
+    /// Path.
     Path = 37,
+    /// The raw query.
     Query = 38,
+    /// List: the query parameters that count.
     Parameters = 39,
+    /// List: the lines of one chosen header.
     Header = 40,
+    /// The partition.
     Principal = 41,
+    /// List: the lines of `Content-Type`.
     ContentType = 42,
+    /// List: the lines of `Content-Encoding`.
     ContentEncoding = 43,
+    /// Body: the request's body.
     Body = 44,
     // Of a variant.
+    /// The key of the resource.
     PrimaryKey = 64,
+    /// Name of a field that the resource varies by.
     VaryName = 65,
+    /// List: its lines.
     VaryLines = 66,
+    /// List: its members.
     VarySet = 67,
 }
 
@@ -93,7 +122,7 @@ pub(crate) enum Form {
 }
 
 /// Writes frames into a sink. Over the limit it fails, and the key isn't made: no part is ever dropped or cut.
-#[derive(Debug)]
+/// It has no `Debug`: what it holds may be a credential.
 pub(crate) struct Material<S> {
     sink: S,
     left: usize,

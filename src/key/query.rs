@@ -33,6 +33,7 @@ struct Pattern {
 }
 
 impl QueryRules {
+    /// Parses the query fields of `config`.
     pub(super) fn new(config: &PolicyConfig) -> Result<Self, PolicyError> {
         Ok(Self {
             sort: config.sort_query,

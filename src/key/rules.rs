@@ -101,7 +101,7 @@ fn scope(
         material.part(Field::Namespace, identity.namespace.as_bytes())?;
         material.part(Field::App, identity.app.as_bytes())?;
         material.part(Field::Generation, identity.generation.as_bytes())?;
-        material.optional(Field::Authorities, authority.map(str::as_bytes))?;
+        material.optional(Field::FixedAuthority, authority.map(str::as_bytes))?;
         material.optional(Field::Route, config.route.as_deref().map(str::as_bytes))?;
         material.list(Field::KeyHeaders, || headers.iter().map(|name| name.as_str().as_bytes()))?;
         let fields: Vec<_> = config.credential_fields.iter().map(|name| name.to_ascii_lowercase()).collect();

@@ -68,6 +68,7 @@ fn what_readers_disagree_about_has_no_form() {
     for text in [
         // Numbers that no double holds, and the zero with a sign.
         "0.10000000000000000001",
+        "2237565480538175.3",
         "9007199254740993",
         "333333333.33333329",
         "1e400",
@@ -263,7 +264,7 @@ fn spelt(value: &Value, mut seed: u64) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn every_spelling_of_a_value_has_one_form(value in value(), a: u64, b: u64) {
@@ -296,8 +297,11 @@ proptest! {
     }
 
     #[test]
-    fn a_double_in_its_own_words_keeps_its_value(double in any::<f64>().prop_filter("in JSON", |d| d.is_finite() && *d != 0.0)) {
-        let text = form(&format!("{double:e}")).expect("exact");
-        prop_assert_eq!(text.parse::<f64>().map(f64::to_bits), Ok(double.to_bits()));
+    fn a_double_in_its_shortest_form_keeps_its_value(
+        double in any::<f64>().prop_filter("in JSON", |double| double.is_finite() && *double != 0.0),
+    ) {
+        let shortest = ryu_js::Buffer::new().format_finite(double).to_owned();
+        prop_assert_eq!(form(&shortest), Some(shortest.clone()));
+        prop_assert_eq!(shortest.parse::<f64>().map(f64::to_bits), Ok(double.to_bits()));
     }
 }

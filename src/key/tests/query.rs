@@ -91,7 +91,7 @@ fn only_allowed_parameters_are_keyed_and_seen() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// With filters two requests share a key exactly if the handler sees the same URI.
     #[test]

@@ -84,7 +84,6 @@ impl QueryCache {
     }
 
     /// Starts from the defaults: memory alone.
-    #[must_use]
     pub fn builder() -> CacheBuilder {
         CacheBuilder::from(CacheConfig::default())
     }

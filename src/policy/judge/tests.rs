@@ -208,7 +208,10 @@ fn a_policy_without_a_ttl_has_the_handles() {
 fn store_if_sees_the_head_and_the_body() {
     let rules = rules(&preset().store_if(|parts, body| parts.status == 200 && body != b"{\"errors\":[]}"));
     assert_eq!(rules.keeps(&response(200, &[]), &[Bytes::from_static(b"{}")]), Ok(()));
-    assert_eq!(rules.keeps(&response(200, &[]), &[Bytes::from_static(b"{\"errors\":[]}")]), Err(Refusal::StoreIf));
+    assert_eq!(
+        rules.keeps(&response(200, &[]), &[Bytes::from_static(b"{\"errors\":[]}")]),
+        Err(Refusal::StoreIf)
+    );
 }
 
 proptest! {

@@ -59,7 +59,8 @@ fn name_of_key_0() -> String {
 /// Field `name` of every line of `CLIENT LIST`.
 fn clients(server: &RedisServer, name: &str) -> Vec<String> {
     let list = server.cli(&["CLIENT", "LIST"]);
-    let field = |line: &str| Some(line.split(' ').find_map(|f| f.strip_prefix(name)?.strip_prefix('='))?.to_owned());
+    let field =
+        |line: &str| Some(line.split(' ').find_map(|f| f.strip_prefix(name)?.strip_prefix('='))?.to_owned());
     list.lines().filter_map(field).collect()
 }
 
@@ -446,7 +447,8 @@ async fn figures_come_from_the_server() {
 #[tokio::test]
 async fn figures_that_the_user_may_not_see_are_none() {
     let server = RedisServer::start();
-    server.cli(&["ACL", "SETUSER", "cache", "on", ">hunter2", "~test:*", "+get", "+set", "+unlink", "+dbsize"]);
+    server
+        .cli(&["ACL", "SETUSER", "cache", "on", ">hunter2", "~test:*", "+get", "+set", "+unlink", "+dbsize"]);
     let store = open(&patient(format!("redis://cache:hunter2@127.0.0.1:{}", server.port())));
     store.ready().await.unwrap();
     store.set(&key(0), value(1), LIFE).await.unwrap();

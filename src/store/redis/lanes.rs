@@ -165,7 +165,9 @@ impl Lanes {
 
     /// Starts the connect of one further read lane.
     fn grow(self: &Arc<Self>) {
-        if let Some(index) = self.further().find(|index| self.slots.get(*index).is_some_and(|slot| !slot.is_kept())) {
+        if let Some(index) =
+            self.further().find(|index| self.slots.get(*index).is_some_and(|slot| !slot.is_kept()))
+        {
             keep(self, index);
         }
     }

@@ -197,7 +197,8 @@ async fn within<T>(
 fn figures(answers: Vec<Value>) -> StoreStatus {
     let mut answers = answers.into_iter();
     let keys = answers.next().and_then(|reply| u64::from_redis_value(reply).ok());
-    let mut info = || answers.next().and_then(|reply| String::from_redis_value(reply).ok()).unwrap_or_default();
+    let mut info =
+        || answers.next().and_then(|reply| String::from_redis_value(reply).ok()).unwrap_or_default();
     let (memory, server) = (info(), info());
     StoreStatus {
         keys,

@@ -110,7 +110,10 @@ fn figures_are_none_where_the_server_gives_none() {
     let memory = "# Memory\r\nused_memory:1\r\nused_memory_human:1.50M\r\n";
     let server = "uptime_in_seconds:7\r\n";
     let all = figures(vec![Value::Int(42), info(memory), info(server)]);
-    assert_eq!((all.keys, all.memory_used.as_deref(), all.uptime_seconds), (Some(42), Some("1.50M"), Some(7)));
+    assert_eq!(
+        (all.keys, all.memory_used.as_deref(), all.uptime_seconds),
+        (Some(42), Some("1.50M"), Some(7))
+    );
     assert_eq!(figures(vec![Value::Nil, info("junk"), info("uptime_in_seconds:x")]), StoreStatus::default());
     assert_eq!(figures(Vec::new()), StoreStatus::default());
 }

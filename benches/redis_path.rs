@@ -3,7 +3,7 @@
 //! `cargo bench --bench redis_path`. Both sides read the same 1 KiB values from one freshly started server, in turns, so
 //! that only the ratios mean something: the server and both clients share the machine's cores.
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
-#![expect(clippy::expect_used, reason = "a benchmark that can't go on shall fail")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark that can't go on shall fail")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -58,6 +58,9 @@ impl CacheConfig {
         set(&mut config.generation, env.text("CACHE_GENERATION", validate::key_part)?);
 
         config.redis = url.filter(|_| !memory_only).map(|url| RedisConfig { url, ..redis });
+        if config.redis.is_some() {
+            validate::redis_feature("REDIS_URL")?;
+        }
         config.validate()?;
         Ok(config)
     }

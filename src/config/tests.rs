@@ -91,7 +91,10 @@ fn memory_only_where_it_is_asked_for() {
 #[cfg(not(feature = "redis"))]
 #[test]
 fn a_url_without_the_feature_is_an_error() {
-    assert_eq!(error(&[("REDIS_URL", "redis://h")]), "redis needs the crate feature `redis`");
+    assert_eq!(error(&[("REDIS_URL", "redis://h")]), "REDIS_URL needs the crate feature `redis`");
+    assert!(from(&[("REDIS_URL", "redis://h"), ("USE_LRU_CACHE", "1")]).is_ok());
+    let config: CacheConfig = serde_json::from_value(json!({"redis": {"url": "redis://h"}})).unwrap();
+    assert_eq!(config.validate().unwrap_err().to_string(), "redis needs the crate feature `redis`");
 }
 
 #[test]

@@ -90,9 +90,7 @@ impl MemoryConfig {
 
 impl RedisConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        if cfg!(not(feature = "redis")) {
-            return Err(ConfigError::Feature { name: Cow::Borrowed("redis"), feature: "redis" });
-        }
+        redis_feature("redis")?;
         redis_url("redis.url", &self.url)?;
         MAX_CONNECTIONS.check("redis.max_connections", self.max_connections)?;
         CONNECT_TIMEOUT.check("redis.connect_timeout", self.connect_timeout)?;
@@ -166,6 +164,15 @@ pub(super) fn key_part(name: &'static str, value: &str) -> Result<(), ConfigErro
     match value.len() {
         0..=256 => Ok(()),
         long => Err(invalid(name, format!("{long} bytes long"), KEY_PART)),
+    }
+}
+
+/// Whether this build can use a Redis at all.
+pub(super) fn redis_feature(name: &'static str) -> Result<(), ConfigError> {
+    if cfg!(feature = "redis") {
+        Ok(())
+    } else {
+        Err(ConfigError::Feature { name: Cow::Borrowed(name), feature: "redis" })
     }
 }
 

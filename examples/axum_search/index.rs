@@ -1,0 +1,154 @@
+//! Full-text search by BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+//!
+//! Every query reads every document anew, without an inverted index: the expensive handler that a cache is for.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::corpus::Document;
+
+/// How soon more of a term stops to matter.
+const K1: f64 = 1.2;
+
+/// How much a document's length matters.
+const B: f64 = 0.75;
+
+/// Terms of a query that count; the rest is ignored.
+const MAX_TERMS: usize = 16;
+
+/// Characters of a snippet.
+const SNIPPET: usize = 160;
+
+/// A document that matches.
+#[derive(Serialize)]
+pub(crate) struct Hit<'a> {
+    id: &'a str,
+    score: f64,
+    snippet: String,
+}
+
+/// The documents, ready to be searched.
+pub(crate) struct Index {
+    documents: Vec<Document>,
+    by_id: HashMap<String, usize>,
+}
+
+/// What a query's terms do in one document.
+struct Matches {
+    document: usize,
+    /// Tokens in all.
+    length: usize,
+    /// How often each term is there.
+    frequencies: Vec<u32>,
+    /// Where the first term stands, bytes.
+    first: usize,
+}
+
+impl Index {
+    pub(crate) fn new(documents: Vec<Document>) -> Self {
+        let by_id = documents.iter().enumerate().map(|(at, document)| (document.id.clone(), at)).collect();
+        Self { documents, by_id }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    pub(crate) fn document(&self, id: &str) -> Option<&Document> {
+        self.documents.get(*self.by_id.get(id)?)
+    }
+
+    /// The best `limit` documents for `query`, best first; equally good ones in the order of their ids.
+    pub(crate) fn search(&self, query: &str, limit: usize) -> Vec<Hit<'_>> {
+        let terms = terms(query);
+        let scanned: Vec<_> = self
+            .documents
+            .iter()
+            .enumerate()
+            .map(|(at, document)| scan(at, &document.text, &terms))
+            .collect();
+        let count = scanned.len() as f64;
+        let average = scanned.iter().map(|matches| matches.length as f64).sum::<f64>() / count.max(1.0);
+        let weights: Vec<f64> = (0..terms.len())
+            .map(|term| {
+                let with =
+                    scanned.iter().filter(|m| m.frequencies.get(term).is_some_and(|n| *n > 0)).count() as f64;
+                ((count - with + 0.5) / (with + 0.5)).ln_1p()
+            })
+            .collect();
+
+        let mut ranked: Vec<_> = scanned
+            .iter()
+            .map(|matches| (score(matches, &weights, average), matches))
+            .filter(|(score, _)| *score > 0.0)
+            .filter_map(|(score, matches)| Some((score, matches, self.documents.get(matches.document)?)))
+            .collect();
+        ranked.sort_by(|(a, _, left), (b, _, right)| match b.total_cmp(a) {
+            Ordering::Equal => left.id.cmp(&right.id),
+            order => order,
+        });
+        ranked
+            .into_iter()
+            .take(limit)
+            .map(|(score, matches, document)| Hit {
+                id: &document.id,
+                score: (score * 1e4).round() / 1e4,
+                snippet: snippet(&document.text, matches.first),
+            })
+            .collect()
+    }
+}
+
+/// The words of a text.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|token| !token.is_empty())
+}
+
+/// The different words of a query, in lower case.
+fn terms(query: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    for term in tokens(query).map(str::to_lowercase) {
+        if !terms.contains(&term) && terms.len() < MAX_TERMS {
+            terms.push(term);
+        }
+    }
+    terms
+}
+
+fn same(token: &str, term: &str) -> bool {
+    if token.is_ascii() { token.eq_ignore_ascii_case(term) } else { token.to_lowercase() == term }
+}
+
+fn scan(document: usize, text: &str, terms: &[String]) -> Matches {
+    let mut matches = Matches { document, length: 0, frequencies: vec![0; terms.len()], first: text.len() };
+    for token in tokens(text) {
+        matches.length += 1;
+        for (term, frequency) in terms.iter().zip(&mut matches.frequencies) {
+            if same(token, term) {
+                *frequency += 1;
+                // Both point into the text.
+                matches.first = matches.first.min(token.as_ptr().addr() - text.as_ptr().addr());
+            }
+        }
+    }
+    matches
+}
+
+fn score(matches: &Matches, weights: &[f64], average: f64) -> f64 {
+    let length = 1.0 - B + B * matches.length as f64 / average.max(1.0);
+    let part = |(weight, frequency): (&f64, &u32)| {
+        let frequency = f64::from(*frequency);
+        weight * frequency * (K1 + 1.0) / (frequency + K1 * length)
+    };
+    weights.iter().zip(&matches.frequencies).map(part).sum()
+}
+
+/// The text around `at`, in one line.
+fn snippet(text: &str, at: usize) -> String {
+    let start =
+        text.get(..at).unwrap_or_default().char_indices().rev().nth(SNIPPET / 4).map_or(0, |(at, _)| at);
+    let around: String = text.get(start..).unwrap_or_default().chars().take(SNIPPET).collect();
+    around.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,84 @@
+//! A search API whose answers are worth caching: every query ranks a whole corpus anew.
+//!
+//! ```text
+//! cargo run --release --example axum_search [directory]
+//! curl -i 'http://127.0.0.1:3000/v1/search?q=connection+pool&limit=3'
+//! curl -i http://127.0.0.1:3000/v1/search -H 'content-type: application/json' -d '{"q": "connection pool", "limit": 3}'
+//! curl http://127.0.0.1:3000/v1/cache/stats
+//! ```
+//!
+//! It listens on `ADDR` (default `127.0.0.1:3000`). With `REDIS_URL`, several of them share their answers.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
+
+mod api;
+mod corpus;
+mod index;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tower_query_cache::QueryCache;
+
+use crate::index::Index;
+
+/// How long open requests have to end after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("axum_search: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let cache = QueryCache::from_env()?;
+    let index = Index::new(match std::env::args_os().nth(1) {
+        Some(directory) => corpus::of_directory(Path::new(&directory))?,
+        None => corpus::default()?,
+    });
+    let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|error| format!("ADDR: can't listen on {address}: {error}"))?;
+
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}, {} documents, tiers: {}", index.len(), cache.tiers());
+    println!("try: curl -i 'http://{address}/v1/search?q=connection+pool&limit=3'");
+
+    let (interrupt, interrupted) = oneshot::channel();
+    let server = axum::serve(listener, api::router(&cache, index)).with_graceful_shutdown(async {
+        asked_to_end().await;
+        let _ = interrupt.send(());
+    });
+    tokio::select! {
+        ended = async { server.await } => ended?,
+        // A client that doesn't end its request doesn't keep the program alive.
+        () = async { let _ = interrupted.await; tokio::time::sleep(GRACE).await } => {}
+    }
+    cache.shutdown().await;
+    Ok(())
+}
+
+/// Resolves at Ctrl-C, and at the signal by which service managers end a program.
+async fn asked_to_end() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = interrupt.await;
+}

@@ -2,7 +2,6 @@
 //!
 //! `cargo bench --bench hit_path` prints medians of interleaved rounds, and each as a ratio to the bare handler. Quote the ratios: the
 //! times are this machine's.
-#![expect(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and may stop")]
 
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -1,9 +1,8 @@
 //! Reads from a local Redis: `deadpool_redis::Pool` as shipped, with one checkout per `GET`, against [`RedisStore`].
 //!
-//! `cargo bench --bench redis_path`. Both sides read the same 1 KiB values from one freshly started server, in turns, so
-//! that only the ratios mean something: the server and both clients share the machine's cores.
-#![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark that can't go on shall fail")]
+//! `cargo bench --bench redis_path --features test-util`. Both sides read the same entries with 1 KiB bodies from one freshly
+//! started server, in turns, and decode and check each, so that only the ratios mean something: the server and both
+//! clients share the machine's cores.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -12,18 +11,27 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use deadpool_redis::{Config, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower_query_cache::{Key, RedisConfig, RedisStore, Store};
+use tower_query_cache::{Key, RedisConfig, RedisStore, Store, test_util};
 
 use self::support::RedisServer;
 
-/// Each value repeats its key's number, which must be ASCII to be read back as text.
+/// Each body repeats its key's number.
 const KEYS: u8 = 100;
 const VALUE: usize = 1024;
+const FIELDS: &[(&str, &str)] = &[
+    ("content-type", "application/json"),
+    ("etag", "W/\"rxNJufX5oaagQE3qNtzJSQ\""),
+    ("date", "Mon, 02 Nov 2026 10:00:00 GMT"),
+    ("cache-control", "max-age=60"),
+    ("x-frame-options", "DENY"),
+];
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(300);
 const LEVELS: [usize; 4] = [1, 10, 64, 256];
@@ -65,22 +73,12 @@ async fn compare(server: &RedisServer) {
 
     let keys: Arc<Vec<Key>> = Arc::new((0..KEYS).map(|number| Key::from_bytes([number; 32])).collect());
     for key in keys.iter() {
-        let value = Bytes::from(vec![key.as_bytes()[0]; VALUE]);
+        let body = Bytes::from(vec![key.as_bytes()[0]; VALUE]);
+        let value = test_util::entry(key, FIELDS, body).expect("an entry");
         store.set(key, value, Duration::from_secs(3600)).await.expect("a write");
     }
     // Both sides read the very same keys.
-    let listed = server.cli(&["KEYS", "bench:*"]);
-    let names: Arc<Vec<(String, Key)>> = Arc::new(
-        listed
-            .lines()
-            .map(|name| {
-                (
-                    name.to_owned(),
-                    Key::from_bytes([server.cli(&["GETRANGE", name, "0", "0"]).as_bytes()[0]; 32]),
-                )
-            })
-            .collect(),
-    );
+    let names: Arc<Vec<(String, Key)>> = Arc::new(keys.iter().map(|key| (name(key), *key)).collect());
 
     let shipped = move |number: usize| {
         let (pool, names) = (pool.clone(), Arc::clone(&names));
@@ -134,7 +132,13 @@ async fn compare(server: &RedisServer) {
 
 /// What a reader does with a value.
 fn check(key: &Key, value: Bytes) -> bool {
-    value.len() == VALUE && value.first() == key.as_bytes().first()
+    test_util::body(key, value)
+        .is_some_and(|body| body.len() == VALUE && body.first() == key.as_bytes().first())
+}
+
+/// The name of a key in Redis.
+fn name(key: &Key) -> String {
+    format!("bench:v1:e:{}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
 }
 
 /// Keeps `level` reads in flight for a round; reads per second and the median time of one.

@@ -1,5 +1,14 @@
 //! A tower [`Layer`](tower_layer::Layer) that answers repeated requests from a cache.
 #![forbid(unsafe_code)]
+// Here and not in the manifest, because tests, benches and examples may panic and print.
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 // In the order of a request's way.
 mod answer;

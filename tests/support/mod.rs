@@ -1,12 +1,5 @@
 //! What the integration tests share: a real `redis-server`, a scripted one, and waiting for conditions.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that can't go on shall fail"
-)]
 
 mod fake;
 pub mod http;

@@ -1,0 +1,38 @@
+//! For tests and benches of a [`Store`](crate::Store): values as the cache writes them, and the check that it makes of
+//! what it reads.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::entry::{self, Entry, EntryHead, Record};
+use crate::key::Key;
+
+/// A value as the cache would store it under `key`: a 200 with `fields` and `body`, fresh for an hour from the Unix epoch.
+///
+/// `None` if a field's name or value isn't one.
+#[must_use]
+pub fn entry(key: &Key, fields: &[(&str, &str)], body: Bytes) -> Option<Bytes> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_str(value).ok()?);
+    }
+    let head = EntryHead {
+        key,
+        status: StatusCode::OK,
+        headers: &headers,
+        stored_at: 0,
+        initial_age: 0,
+        lifetime: 3_600_000,
+    };
+    Some(Entry::seal(head, &[body]).ok()?.1)
+}
+
+/// Decodes `value` as a lookup of `key` does, and gives its body; `None` where a lookup would see a miss.
+#[must_use]
+pub fn body(key: &Key, value: Bytes) -> Option<Bytes> {
+    match entry::decode(value, key) {
+        Ok(Record::Entry(entry)) => Some(entry.body),
+        Ok(Record::Vary(_)) | Err(_) => None,
+    }
+}

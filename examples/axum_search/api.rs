@@ -9,13 +9,13 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower_query_cache::{Policy, QueryCache};
 
-use crate::index::Index;
+use crate::index::{Hit, Index};
 
 /// Hits at most, in one answer.
 const MAX_LIMIT: usize = 50;
@@ -38,6 +38,13 @@ struct Question {
     q: String,
     #[serde(default = "ten")]
     limit: usize,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    query: &'a str,
+    hits: Vec<Hit<'a>>,
+    took_ms: u64,
 }
 
 fn ten() -> usize {
@@ -82,7 +89,7 @@ async fn by_body(State(search): State<Search>, question: Result<Json<Question>, 
 
 async fn document(State(search): State<Search>, Path(id): Path<String>) -> Response {
     match search.index.document(&id) {
-        Some(found) => Json(json!({"id": found.id, "path": found.path, "text": found.text})).into_response(),
+        Some(found) => Json(found).into_response(),
         None => (StatusCode::NOT_FOUND, Json(json!({"error": "no such document"}))).into_response(),
     }
 }
@@ -101,7 +108,7 @@ impl Search {
             let started = Instant::now();
             let hits = self.index.search(&q, limit);
             let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            Json(json!({"query": q, "hits": hits, "took_ms": took_ms})).into_response()
+            Json(Answer { query: &q, hits, took_ms }).into_response()
         });
         ranking.await.unwrap_or_else(|_| unavailable())
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 /// Files at most.
 const MAX_FILES: usize = 8192;
 
@@ -17,6 +19,7 @@ const MAX_FILE: u64 = 256 << 10;
 const MAX_DEPTH: usize = 12;
 
 /// A text file.
+#[derive(Serialize)]
 pub(crate) struct Document {
     /// From its path inside the corpus, so that replicas agree on it.
     pub(crate) id: String,

@@ -145,10 +145,12 @@ fn score(matches: &Matches, weights: &[f64], average: f64) -> f64 {
     weights.iter().zip(&matches.frequencies).map(part).sum()
 }
 
-/// The text around `at`, in one line.
+/// The text around `at`, in one line, from the start of a word.
 fn snippet(text: &str, at: usize) -> String {
-    let start =
-        text.get(..at).unwrap_or_default().char_indices().rev().nth(SNIPPET / 4).map_or(0, |(at, _)| at);
-    let around: String = text.get(start..).unwrap_or_default().chars().take(SNIPPET).collect();
+    let before = text.get(..at).unwrap_or_default();
+    let earliest = before.char_indices().rev().nth(SNIPPET / 4).map_or(0, |(at, _)| at);
+    let cut = before.get(earliest..).and_then(|lead| lead.find(char::is_whitespace)).filter(|_| earliest > 0);
+    let around = text.get(earliest + cut.unwrap_or(0)..).unwrap_or_default();
+    let around: String = around.chars().take(SNIPPET).collect();
     around.split_whitespace().collect::<Vec<_>>().join(" ")
 }

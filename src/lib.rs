@@ -11,27 +11,29 @@
 )]
 
 // In the order of a request's way.
-mod answer;
-mod body;
+mod config;
 mod builder;
 mod cache;
-mod clock;
-mod conditional;
-mod config;
-mod drive;
-mod entry;
-mod error;
-mod figures;
-mod flight;
-mod future;
-mod key;
 mod layer;
-mod policy;
+mod service;
+mod future;
 mod request_body;
 mod route;
-mod service;
-mod stats;
+mod policy;
+mod key;
+mod drive;
 mod store;
+mod entry;
+mod flight;
+mod body;
+mod answer;
+mod conditional;
+mod stats;
+mod figures;
+mod clock;
+mod error;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 pub use self::body::CacheBody;
 pub use self::builder::CacheBuilder;

@@ -10,6 +10,8 @@
 
 mod fake;
 mod redis;
+#[cfg(feature = "redis")]
+pub mod store;
 
 use std::future::Future;
 use std::time::Duration;

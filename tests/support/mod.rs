@@ -4,6 +4,8 @@
 mod fake;
 pub mod http;
 mod redis;
+#[cfg(feature = "redis")]
+pub mod store;
 
 use std::future::Future;
 use std::time::Duration;

@@ -93,11 +93,13 @@ impl Keeper {
         let mut backoff = Backoff::default();
         loop {
             match self.lanes.connect(self.index).await {
+                // Without a lane on demand all goes on, only slower.
+                Err(error) if slot.on_demand => {
+                    tracing::debug!(%error, "no further Redis connection");
+                    return;
+                }
                 Err(error) => {
                     self.lanes.failed(&error);
-                    if slot.on_demand {
-                        return;
-                    }
                     sleep(backoff.next()).await;
                 }
                 Ok(object) => {
@@ -109,11 +111,12 @@ impl Keeper {
                     // Nobody shall get this connection again.
                     drop(Object::take(object));
                     if matches!(end, End::Broken) {
-                        self.lanes.broken();
+                        self.lanes.suspect();
                     }
                     if slot.on_demand {
                         return;
                     }
+                    self.lanes.broke();
                     if up.elapsed() < PATIENCE {
                         sleep(backoff.next()).await;
                     } else {

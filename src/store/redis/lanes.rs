@@ -131,17 +131,15 @@ impl Lanes {
     }
 
     fn write_now(self: &Arc<Self>, size: usize) -> Option<Arc<Lane>> {
-        if let Some(bulk) = self.bulk.filter(|_| size > LARGE) {
-            match self.lane(bulk) {
-                Some(lane) => return Some(lane),
-                None => keep(self, bulk),
-            }
-        }
-        let lane = self.lane(self.write);
-        if lane.is_none() {
+        let Some(lane) = self.lane(self.write) else {
             self.open();
-        }
-        lane
+            return None;
+        };
+        let Some(bulk) = self.bulk.filter(|_| size > LARGE) else { return Some(lane) };
+        Some(self.lane(bulk).unwrap_or_else(|| {
+            keep(self, bulk);
+            lane
+        }))
     }
 
     /// Resolves when a read lane is up.
@@ -228,10 +226,14 @@ impl Lanes {
         self.changed();
     }
 
-    /// A lane broke. What broke it may have broken the others, which would notice only at their next request.
-    pub(super) fn broken(&self) {
+    /// A lane that is always there broke.
+    pub(super) fn broke(&self) {
         self.trouble.broke();
         self.changed();
+    }
+
+    /// What broke one lane may have broken the others, which would notice only at their next request.
+    pub(super) fn suspect(&self) {
         self.slots.iter().filter_map(Slot::lane).for_each(|lane| lane.suspect());
     }
 

@@ -8,7 +8,7 @@
 //! settings   what the configuration says, checked
 //! manager    deadpool's Manager: makes a lane, probes it before it is used again
 //! lane       one connection, and what is known of its health
-//! slot       a place for a lane; its keeper connects, watches, retires and reconnects
+//! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
 //! lanes      slots by role; the pick, growth
 //! trouble    the text of the last failure, logged once an episode
 //! failure    redis-rs's errors in our words, which hold no credentials

@@ -1,0 +1,69 @@
+//! Stores over the servers of this module, and what tests ask of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tower_query_cache::{Key, RedisConfig, RedisStore, Store, StoreError};
+
+use super::RedisServer;
+
+/// A life that no test outlasts.
+pub const LIFE: Duration = Duration::from_secs(60);
+
+/// What a lookup may take over its limit before a test fails; it only has to tell milliseconds from for ever.
+pub const SLACK: Duration = Duration::from_secs(1);
+
+/// The defaults, but for the URL.
+pub fn config(url: String) -> RedisConfig {
+    let mut config = RedisConfig::default();
+    config.url = url;
+    config
+}
+
+/// A store with a lookup limit that a busy machine doesn't reach.
+pub fn patient(url: String) -> RedisConfig {
+    let mut config = config(url);
+    config.lookup_timeout = Duration::from_secs(5);
+    config
+}
+
+/// A store whose keys start with `test:`.
+pub fn open(config: &RedisConfig) -> Arc<RedisStore> {
+    Arc::new(RedisStore::new(config, "test").unwrap())
+}
+
+/// A store with a read lane up.
+pub async fn connected(server: &RedisServer) -> Arc<RedisStore> {
+    let store = open(&patient(server.url()));
+    store.ready().await.unwrap();
+    store
+}
+
+/// A key of one repeated byte.
+pub fn key(number: u8) -> Key {
+    Key::from_bytes([number; 32])
+}
+
+/// A value of `size` bytes.
+pub fn value(size: usize) -> Bytes {
+    Bytes::from(vec![b'v'; size])
+}
+
+/// A lookup that must end long before a test's patience does.
+pub async fn bounded(store: &RedisStore, key: &Key) -> Result<Option<Bytes>, StoreError> {
+    tokio::time::timeout(SLACK, store.get(key)).await.expect("a lookup ends in time")
+}
+
+/// The name of `key(0)` in Redis.
+pub fn name_of_key_0() -> String {
+    format!("test:v1:e:{}", "A".repeat(43))
+}
+
+/// Field `name` of every line of `CLIENT LIST`.
+pub fn clients(server: &RedisServer, name: &str) -> Vec<String> {
+    let list = server.cli(&["CLIENT", "LIST"]);
+    let field =
+        |line: &str| Some(line.split(' ').find_map(|f| f.strip_prefix(name)?.strip_prefix('='))?.to_owned());
+    list.lines().filter_map(field).collect()
+}

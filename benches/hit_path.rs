@@ -1,7 +1,7 @@
 //! A memory hit, in process, beside the bare handler that builds the same response and a hand-written minimal hit.
 //!
-//! `cargo bench --bench hit_path` prints medians of interleaved rounds, and each as a ratio to the bare handler. Quote the ratios: the
-//! times are this machine's.
+//! `cargo bench --bench hit_path` prints medians of interleaved rounds, and each as a ratio to the bare handler. Quote
+//! the ratios: the times are this machine's.
 
 use std::convert::Infallible;
 use std::hint::black_box;

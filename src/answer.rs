@@ -1,6 +1,5 @@
 //! Answers: a response from an entry, and the fields that say what the cache did.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +21,8 @@ pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-statu
 /// The cache's name in `Cache-Status`, and every value of the field that is known beforehand.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// The name; none: the field isn't added.
-    name: Option<String>,
+    /// A hit's value without its number; none: the field isn't added.
+    hit: Option<String>,
     bypass: Vec<HeaderValue>,
     refused: Vec<HeaderValue>,
     stored: Option<HeaderValue>,
@@ -36,7 +35,7 @@ impl Names {
         let bypass = |reason: &Bypass| value(&format!("fwd=bypass; detail={reason}"));
         let refused = |reason: &Refusal| value(&format!("fwd=miss; detail={reason}"));
         Self {
-            name: name.map(str::to_owned),
+            hit: name.map(|name| format!("{name}; hit; ttl=")),
             bypass: Bypass::ALL.iter().filter_map(bypass).collect(),
             refused: Refusal::ALL.iter().filter_map(refused).collect(),
             stored: value("fwd=miss; stored"),
@@ -62,13 +61,15 @@ impl Names {
 
     /// `hit; ttl=…`, the remaining freshness lifetime in seconds.
     fn hit(&self, ttl: Duration) -> Option<HeaderValue> {
-        let name = self.name.as_deref()?;
-        let mut text = [0_u8; 160];
-        let mut rest = text.as_mut_slice();
-        write!(rest, "{name}; hit; ttl={}", ttl.as_secs()).ok()?;
-        let unused = rest.len();
-        let used = text.len() - unused;
-        HeaderValue::from_bytes(text.get(..used)?).ok()
+        let start = self.hit.as_deref()?.as_bytes();
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(ttl.as_secs()).as_bytes();
+        // Made on the stack, so that the value is the one allocation.
+        let mut text = [0_u8; 128];
+        let (name, rest) = text.split_at_mut_checked(start.len())?;
+        name.copy_from_slice(start);
+        rest.get_mut(..digits.len())?.copy_from_slice(digits);
+        HeaderValue::from_bytes(text.get(..start.len() + digits.len())?).ok()
     }
 }
 

@@ -17,9 +17,10 @@ pub(crate) fn not_modified(method: &Method, request: &HeaderMap, entry: &Entry) 
         let etag = entry.headers.get(header::ETAG);
         return request.get_all(header::IF_NONE_MATCH).iter().any(|line| names(line, etag));
     }
-    let since = request.get(header::IF_MODIFIED_SINCE).and_then(date);
-    let modified = entry.headers.get(header::LAST_MODIFIED).and_then(date);
-    matches!((modified, since), (Some(modified), Some(since)) if modified <= since)
+    let Some(since) = request.get(header::IF_MODIFIED_SINCE).and_then(date) else {
+        return false;
+    };
+    entry.headers.get(header::LAST_MODIFIED).and_then(date).is_some_and(|modified| modified <= since)
 }
 
 /// Removes what describes content that a 304 doesn't carry ([RFC 9110 §15.4.5]).

@@ -56,7 +56,7 @@ where
         Turn::Fill(lead, waiter) => miss.fill(lead, waiter).await,
         Turn::Answer(entry, how) => Ok(miss.answer(&entry, how)),
         Turn::Past(reason) => {
-            miss.route.stats.bypass(reason);
+            miss.route.bypassed(reason);
             miss.past(reason).await
         }
     }

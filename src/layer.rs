@@ -26,7 +26,7 @@ impl<K> CacheLayer<K> {
             let label = config.route.as_deref().or(pattern).unwrap_or("default");
             let rules = Rules::new(config, hooks, shared.default_ttl)?;
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
-            Ok(Arc::new(Route { rules, keys, stats: shared.stats.route(label) }))
+            Ok(Arc::new(Route::new(label, rules, keys, shared.stats.route(label))))
         })?;
         Ok(Self { shared, table: Arc::new(table), mode: PhantomData })
     }

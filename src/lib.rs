@@ -1,4 +1,4 @@
-//! A tower [`Layer`](tower_layer::Layer) that answers repeated requests from a cache.
+#![doc = include_str!("docs/crate.md")]
 #![forbid(unsafe_code)]
 // Here and not in the manifest, because tests, benches and examples may panic and print.
 #![warn(
@@ -30,6 +30,7 @@ mod answer;
 mod conditional;
 mod stats;
 mod figures;
+mod warm;
 mod clock;
 mod error;
 #[cfg(feature = "test-util")]
@@ -53,3 +54,4 @@ pub use self::stats::{StatsFuture, StatsHandler};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+pub use self::warm::Warmed;

@@ -1,6 +1,7 @@
 //! A policy made ready for requests: its rules, its keys, its counters.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -15,6 +16,9 @@ pub(crate) struct Route {
     pub(crate) rules: Rules,
     pub(crate) keys: KeyRules,
     pub(crate) stats: Arc<RouteStats>,
+    label: String,
+    /// Whether the log has the remedy for cookies.
+    warned: AtomicBool,
 }
 
 /// Method and fields of a request as the client sent them; what a fill judges its response by.
@@ -31,6 +35,10 @@ impl RequestHead {
 }
 
 impl Route {
+    pub(crate) fn new(label: &str, rules: Rules, keys: KeyRules, stats: Arc<RouteStats>) -> Self {
+        Self { rules, keys, stats, label: label.to_owned(), warned: AtomicBool::new(false) }
+    }
+
     /// The primary key of a request whose body, if it is keyed, is `body`.
     pub(crate) fn primary_key(&self, parts: &Parts, body: Option<&[u8]>) -> Result<Key, Bypass> {
         let principal = self.rules.principal(parts)?;
@@ -42,6 +50,24 @@ impl Route {
     pub(crate) fn disguise(&self, parts: &mut Parts) {
         self.rules.disguise(&mut parts.headers);
         self.keys.disguise(parts);
+    }
+
+    /// Counts a bypass. A route that bypasses nearly all its requests for their cookies says so once, with the remedy.
+    pub(crate) fn bypassed(&self, reason: Bypass) {
+        /// Requests between two looks at the shares.
+        const LOOK: u64 = 128;
+        let bypasses = self.stats.bypass(reason);
+        if reason != Bypass::Cookie || !bypasses.is_multiple_of(LOOK) {
+            return;
+        }
+        let nearly_all = bypasses.saturating_mul(10) > self.stats.requests().saturating_mul(9);
+        if nearly_all && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                route = self.label,
+                "over 90% of the requests bypass the cache for their cookies; name those that count as credentials \
+                 by `Policy::session_cookies`, and the others are no obstacle"
+            );
+        }
     }
 
     /// Counts an answer from an entry.

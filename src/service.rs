@@ -16,12 +16,11 @@ use crate::body::CacheBody;
 use crate::cache::Filling;
 use crate::drive::{self, Miss};
 use crate::future::ResponseFuture;
-use crate::key::{self, Key};
+use crate::key;
 use crate::layer::CacheLayer;
 use crate::policy::{BodyKey, Bypass, HeadKey};
 use crate::request_body::RequestBody;
 use crate::route::Route;
-use crate::store::Target;
 
 /// Answers requests from the cache, and calls the service behind it for those it can't.
 ///
@@ -31,12 +30,6 @@ use crate::store::Target;
 pub struct Cache<S, K = HeadKey> {
     inner: S,
     layer: CacheLayer<K>,
-}
-
-/// What is known of a request before anything is awaited.
-enum Looked<R: Body> {
-    Hit(Response<CacheBody<R>>),
-    Miss(Target),
 }
 
 impl<S, K> Cache<S, K> {
@@ -58,15 +51,36 @@ impl<S, K> Cache<S, K> {
         match route.rules.gate(parts) {
             Ok(()) => Ok(route),
             Err(reason) => {
-                route.stats.bypass(reason);
+                route.bypassed(reason);
                 Err(Some(reason))
             }
         }
     }
 
-    /// Looks in memory.
-    fn look<R: Body>(&self, route: &Route, parts: &Parts, key: Key) -> Looked<R> {
+    /// Looks in memory, and goes on from there. `read` is the request's body, if it is part of the key.
+    fn begin<P, R>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: P,
+        read: Option<&[u8]>,
+    ) -> ResponseFuture<S, Request<P>, R>
+    where
+        S: Service<Request<P>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        P: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send + 'static,
+    {
         let shared = &self.layer.shared;
+        let key = match route.primary_key(&parts, read) {
+            Ok(key) => key,
+            Err(reason) => {
+                route.bypassed(reason);
+                return self.past(Request::from_parts(parts, body), Some(reason));
+            }
+        };
         let now = shared.clock.now();
         match shared.tiers.recall(key, &parts.headers, now) {
             Ok(entry) => {
@@ -74,23 +88,16 @@ impl<S, K> Cache<S, K> {
                 let (method, headers) = (&parts.method, &parts.headers);
                 let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
                 route.count(&response);
-                Looked::Hit(response)
+                ResponseFuture::hit(response)
             }
-            Err(target) => Looked::Miss(target),
-        }
-    }
-
-    fn miss<P>(&self, route: &Arc<Route>, parts: Parts, body: P, target: Target) -> Miss<S, P>
-    where
-        S: Clone,
-    {
-        Miss {
-            shared: Arc::clone(&self.layer.shared),
-            route: Arc::clone(route),
-            inner: self.inner.clone(),
-            parts,
-            body,
-            target,
+            Err(target) => ResponseFuture::driven(drive::miss(Miss {
+                shared: Arc::clone(shared),
+                route: Arc::clone(route),
+                inner: self.inner.clone(),
+                parts,
+                body,
+                target,
+            })),
         }
     }
 
@@ -123,26 +130,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let keyed = self.admit(&parts).and_then(|route| {
-            let key = if body.is_end_stream() { route.primary_key(&parts, None) } else { Err(Bypass::Body) };
-            match key {
-                Ok(key) => Ok((route, key)),
-                Err(reason) => {
-                    route.stats.bypass(reason);
-                    Err(Some(reason))
-                }
+        let reason = match self.admit(&parts) {
+            Ok(route) if body.is_end_stream() => return self.begin(route, parts, body, None),
+            Ok(route) => {
+                route.bypassed(Bypass::Body);
+                Some(Bypass::Body)
             }
-        });
-        let (route, key) = match keyed {
-            Ok(keyed) => keyed,
-            Err(reason) => return self.past(Request::from_parts(parts, body), reason),
+            Err(reason) => reason,
         };
-        match self.look(route, &parts, key) {
-            Looked::Hit(response) => ResponseFuture::hit(response),
-            Looked::Miss(target) => {
-                ResponseFuture::driven(drive::miss(self.miss(route, parts, body, target)))
-            }
-        }
+        self.past(Request::from_parts(parts, body), reason)
     }
 }
 
@@ -167,23 +163,35 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match self.admit(&parts) {
-            Ok(route) => {
-                let route = Arc::clone(route);
-                ResponseFuture::driven(self.clone().read_and_look(route, parts, body))
-            }
-            Err(reason) => self.past(Request::from_parts(parts, RequestBody::unread(body)), reason),
-        }
+        let reason = match self.admit(&parts) {
+            Ok(route) => match (body.is_end_stream(), route.rules.key_body) {
+                (true, limit) => {
+                    let read = limit.map(|_| &[][..]);
+                    return self.begin(route, parts, RequestBody::unread(body), read);
+                }
+                (false, Some(limit)) => {
+                    let route = Arc::clone(route);
+                    return ResponseFuture::driven(self.clone().read_and_begin(route, parts, body, limit));
+                }
+                (false, None) => {
+                    route.bypassed(Bypass::Body);
+                    Some(Bypass::Body)
+                }
+            },
+            Err(reason) => reason,
+        };
+        self.past(Request::from_parts(parts, RequestBody::unread(body)), reason)
     }
 }
 
 impl<S, K> Cache<S, K> {
     /// Reads the request's body, since it is part of the key, and goes on from there.
-    async fn read_and_look<B, R>(
+    async fn read_and_begin<B, R>(
         self,
         route: Arc<Route>,
         parts: Parts,
         body: B,
+        limit: usize,
     ) -> Result<Response<CacheBody<R>>, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
@@ -196,17 +204,11 @@ impl<S, K> Cache<S, K> {
         R::Error: Send + 'static,
     {
         let shared = &self.layer.shared;
-        let limit = route.rules.key_body.unwrap_or(0);
-        let (body, read) =
-            RequestBody::read(body, limit, &shared.key_bodies, shared.limits.key_body_timeout).await;
-        let key = read.and_then(|bytes| route.primary_key(&parts, Some(&bytes)));
-        match key {
-            Ok(key) => match self.look(&route, &parts, key) {
-                Looked::Hit(response) => Ok(response),
-                Looked::Miss(target) => drive::miss(self.miss(&route, parts, body, target)).await,
-            },
-            Err(reason) => {
-                route.stats.bypass(reason);
+        let time = shared.limits.key_body_timeout;
+        match RequestBody::read(body, limit, &shared.key_bodies, time).await {
+            (body, Ok(read)) => self.begin(&route, parts, body, Some(&read)).await,
+            (body, Err(reason)) => {
+                route.bypassed(reason);
                 self.past(Request::from_parts(parts, body), Some(reason)).await
             }
         }

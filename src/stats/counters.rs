@@ -22,8 +22,9 @@ const OTHER: &str = "(other)";
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    fn add(&self, events: u64) {
-        self.0.fetch_add(events, Ordering::Relaxed);
+    /// Counts `events` more; gives how many there were before.
+    fn add(&self, events: u64) -> u64 {
+        self.0.fetch_add(events, Ordering::Relaxed)
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -84,11 +85,15 @@ impl RouteStats {
         self.misses.add(1);
     }
 
-    /// A request went past the cache.
-    pub(crate) fn bypass(&self, reason: Bypass) {
-        if let Some(counter) = self.bypasses.get(reason.index()) {
-            counter.add(1);
-        }
+    /// A request went past the cache. Gives how many have, for this reason.
+    pub(crate) fn bypass(&self, reason: Bypass) -> u64 {
+        self.bypasses.get(reason.index()).map_or(0, |counter| counter.add(1) + 1)
+    }
+
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> u64 {
+        let answered = [&self.hits_memory, &self.hits_shared, &self.misses, &self.collapsed];
+        answered.into_iter().chain(&self.bypasses).map(Counter::count).fold(0, u64::saturating_add)
     }
 
     /// A response wasn't stored.
@@ -166,12 +171,13 @@ impl Stats {
 
     /// The shared tier couldn't do what it was asked.
     pub(crate) fn shared_error(&self, error: &StoreError) {
-        match error {
-            StoreError::Unavailable => self.unavailable.add(1),
-            StoreError::Timeout => self.timeout.add(1),
-            StoreError::Connection(_) => self.connection.add(1),
-            StoreError::Server(_) => self.server.add(1),
-        }
+        let kind = match error {
+            StoreError::Unavailable => &self.unavailable,
+            StoreError::Timeout => &self.timeout,
+            StoreError::Connection(_) => &self.connection,
+            StoreError::Server(_) => &self.server,
+        };
+        kind.add(1);
     }
 
     /// A value of our own version couldn't be decoded.
@@ -217,13 +223,13 @@ mod tests {
     #[test]
     fn every_reason_has_a_counter_of_its_own() {
         let route = RouteStats::default();
-        for (times, reason) in Bypass::ALL.iter().enumerate() {
-            (0..times).for_each(|_| route.bypass(*reason));
+        for (times, reason) in (1_u64..).zip(Bypass::ALL) {
+            assert_eq!((0..times).map(|_| route.bypass(*reason)).last(), Some(times));
         }
         for (times, reason) in Refusal::ALL.iter().enumerate() {
             (0..times).for_each(|_| route.refused(*reason));
         }
-        assert!(route.bypasses.iter().map(Counter::count).eq(0..Bypass::ALL.len() as u64));
+        assert!(route.bypasses.iter().map(Counter::count).eq(1..=Bypass::ALL.len() as u64));
         assert!(route.refusals.iter().map(Counter::count).eq(0..Refusal::ALL.len() as u64));
     }
 

@@ -6,6 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+
 use crate::answer::Names;
 use crate::cache::{Parts, QueryCache, Spawner};
 use crate::clock::Clock;
@@ -103,7 +106,7 @@ impl CacheBuilder {
         self
     }
 
-    /// The handle. Connections are made in the background when they are first needed.
+    /// The handle. Inside a tokio runtime it begins to connect at once, in the background; else with the first request.
     ///
     /// # Errors
     ///
@@ -131,6 +134,13 @@ impl CacheBuilder {
         });
         let memory = Memory::new(&config.memory);
         let tiers = Tiers::new(memory, shared, Arc::clone(&names), clock, Arc::clone(&stats));
+        if config.enabled
+            && let Some(store) = &store
+            && Handle::try_current().is_ok()
+        {
+            // Asking starts the connecting; whether it has come to an end yet doesn't matter here.
+            drop(store.ready().now_or_never());
+        }
         let server = store.map(ServerFigures::new);
         Ok(QueryCache::assemble(Parts { config, tiers, names, stats, server, clock, spawner }))
     }

@@ -66,9 +66,15 @@ where
     }
 
     async fn fill(self) {
-        let Self { inner, mut request, mut lead, first, context } = self;
+        let route = Arc::clone(&self.context.route);
         let started = Instant::now();
-        let deadline = started + context.shared.limits.fill_timeout;
+        let deadline = started + self.context.shared.limits.fill_timeout;
+        self.fill_by(deadline).await;
+        route.stats.fill(started.elapsed());
+    }
+
+    async fn fill_by(self, deadline: Instant) {
+        let Self { inner, mut request, mut lead, first, context } = self;
         request.extensions_mut().insert(Filling(context.shared.id));
         let called = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
         let failed = match timeout_at(deadline, called).await {
@@ -90,7 +96,6 @@ where
                 First::Answer(answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::FillTimeout, names))
             }
         };
-        context.route.stats.fill(started.elapsed());
         lead.announce(End::Failed);
         first.send(failed).ok();
     }

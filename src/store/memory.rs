@@ -66,12 +66,15 @@ pub(crate) struct Memory {
 
 /// Entries that a shard holds at least, so that an uneven spread of keys costs little room.
 const SHARD_ENTRIES: usize = 64;
+/// Bytes that a shard holds at least: a value over it isn't kept.
+const SHARD_BYTES: u64 = 8 << 20;
 const MAX_SHARDS: usize = 64;
 
 impl Memory {
     pub(crate) fn new(limits: &MemoryConfig) -> Self {
         let share = (limits.max_bytes / limits.max_entries.max(1) as u64).max(1);
-        let shards = (limits.max_entries / SHARD_ENTRIES).clamp(1, MAX_SHARDS);
+        let by_bytes = usize::try_from(limits.max_bytes / SHARD_BYTES).unwrap_or(MAX_SHARDS);
+        let shards = (limits.max_entries / SHARD_ENTRIES).min(by_bytes).clamp(1, MAX_SHARDS);
         let cache = match OptionsBuilder::new()
             .estimated_items_capacity(limits.max_entries)
             .weight_capacity(limits.max_bytes)
@@ -120,5 +123,70 @@ impl Memory {
 
     pub(crate) fn limits(&self) -> &MemoryConfig {
         &self.limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+    use crate::entry::EntryHead;
+
+    fn entry(number: u64, body: usize) -> (Key, Cached) {
+        let key = Key::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes());
+        let head = EntryHead {
+            key: &key,
+            status: StatusCode::OK,
+            headers: &HeaderMap::new(),
+            stored_at: 0,
+            initial_age: 0,
+            lifetime: 1,
+        };
+        let (entry, _) = Entry::seal(head, &[Bytes::from(vec![0; body])]).unwrap();
+        (key, Cached::Entry(Arc::new(entry)))
+    }
+
+    fn fill(max_entries: usize, max_bytes: u64, entries: u64, body: usize) -> Memory {
+        let memory = Memory::new(&MemoryConfig { max_entries, max_bytes });
+        for number in 0..entries {
+            let (key, value) = entry(number, body);
+            memory.insert(key, value);
+        }
+        memory
+    }
+
+    #[test]
+    fn entries_are_bounded_whatever_their_size() {
+        for max in [1, 2, 100, 256, 1000] {
+            let memory = fill(max, 64 << 20, 3000, 0);
+            assert!((max / 2..=max).contains(&memory.entries()), "{} of {max}", memory.entries());
+        }
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_their_number() {
+        let memory = fill(10_000, 1 << 20, 2000, 4 << 10);
+        assert!((1 << 19..=1 << 20).contains(&memory.bytes()), "{} bytes", memory.bytes());
+    }
+
+    #[test]
+    fn a_value_over_the_whole_tier_is_not_kept_and_evicts_nobody() {
+        let memory = fill(100, 1 << 20, 50, 1 << 10);
+        let (key, value) = entry(1_000_000, 2 << 20);
+        memory.insert(key, value);
+        assert!(memory.get(&key).is_none());
+        assert_eq!(memory.entries(), 50);
+    }
+
+    #[test]
+    fn the_same_key_holds_the_newest_value() {
+        let memory = fill(10, 1 << 20, 3, 10);
+        let (key, _) = entry(1, 10);
+        let (_, newer) = entry(1, 20);
+        memory.insert(key, newer);
+        assert_eq!(memory.entries(), 3);
+        assert!(matches!(memory.get(&key), Some(Cached::Entry(entry)) if entry.body.len() == 20));
     }
 }

@@ -47,7 +47,8 @@ pub struct CacheConfig {
 pub struct MemoryConfig {
     /// Entries at most. Default: 256. Environment: `LRU_CACHE_SIZE`.
     pub max_entries: usize,
-    /// Bytes at most. Default: 64 MiB.
+    /// Bytes at most. Default: 64 MiB. An entry over 8 MiB may be over what one shard of the tier holds, and is then in the
+    /// shared tier alone.
     pub max_bytes: u64,
 }
 

@@ -32,7 +32,7 @@ impl Digest {
     }
 
     /// The digest of all that was put.
-    pub(crate) fn finish(mut self) -> Key {
+    pub(crate) fn finish(&mut self) -> Key {
         self.flush();
         Key::from_bytes(*self.hasher.finalize().as_bytes())
     }

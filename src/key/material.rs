@@ -26,6 +26,12 @@ pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
 }
 
+impl<S: Sink> Sink for &mut S {
+    fn put(&mut self, bytes: &[u8]) {
+        (**self).put(bytes);
+    }
+}
+
 impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);

@@ -23,7 +23,9 @@ pub(crate) fn primary(
     principal: Option<&[u8]>,
     body: Option<&[u8]>,
 ) -> Result<Key, Bypass> {
-    Ok(write(rules, parts, principal, body, Digest::new())?.finish())
+    // Lent and not handed on: it is 2 KiB.
+    let mut digest = Digest::new();
+    Ok(write(rules, parts, principal, body, &mut digest)?.finish())
 }
 
 /// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two resources would

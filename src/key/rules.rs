@@ -121,7 +121,8 @@ fn scope(
             config.key_body.is_some(),
         ];
         material.part(Field::Switches, &switches.map(u8::from))?;
-        Ok(material.into_sink().finish())
+        let mut digest = material.into_sink();
+        Ok(digest.finish())
     };
     let digest = write().map_err(|reason: Bypass| PolicyError::Field {
         field: "key_headers",

@@ -27,7 +27,8 @@ const SETS: [HeaderName; 4] =
 ///
 /// [`Bypass::KeyTooLong`]: the values are over 16 KiB.
 pub(crate) fn variant(primary: &Key, fields: &[HeaderName], headers: &HeaderMap) -> Result<Key, Bypass> {
-    Ok(write(primary, fields, headers, Digest::new())?.finish())
+    let mut digest = Digest::new();
+    Ok(write(primary, fields, headers, &mut digest)?.finish())
 }
 
 /// The field names that a response's `Vary` lists: small letters, sorted, without repeats.

@@ -107,7 +107,11 @@ pub(crate) fn from_entry<R: Body>(
 ) -> Response<CacheBody<R>> {
     let mut headers = entry.headers.clone();
     let age = entry.age(now);
-    headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+    let mut digits = itoa::Buffer::new();
+    // One allocation; `HeaderValue::from(u64)` makes two.
+    if let Ok(seconds) = HeaderValue::from_str(digits.format(age.as_secs())) {
+        headers.insert(header::AGE, seconds);
+    }
     let status = match how {
         How::Hit => names.hit(Duration::from_millis(entry.lifetime).saturating_sub(age)),
         How::Collapsed => names.collapsed.clone(),

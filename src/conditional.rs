@@ -23,6 +23,20 @@ pub(crate) fn not_modified(method: &Method, request: &HeaderMap, entry: &Entry) 
     entry.headers.get(header::LAST_MODIFIED).and_then(date).is_some_and(|modified| modified <= since)
 }
 
+/// Whether a request asks for what only the origin can judge ([RFC 9111 §4.3.2]).
+///
+/// [RFC 9111 §4.3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
+pub(crate) fn is_for_origin(request: &HeaderMap) -> bool {
+    request.contains_key(header::IF_MATCH) || request.contains_key(header::IF_UNMODIFIED_SINCE)
+}
+
+/// Removes the preconditions that the cache judges itself, so that a fill gets a whole response: a 304 for its first
+/// caller would be no answer for the others.
+pub(crate) fn strip_validators(request: &mut HeaderMap) {
+    request.remove(header::IF_NONE_MATCH);
+    request.remove(header::IF_MODIFIED_SINCE);
+}
+
 /// Removes what describes content that a 304 doesn't carry ([RFC 9110 §15.4.5]).
 ///
 /// [RFC 9110 §15.4.5]: https://www.rfc-editor.org/rfc/rfc9110#section-15.4.5

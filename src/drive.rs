@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::cache::Shared;
+use crate::conditional;
 use crate::entry::Entry;
 use crate::flight::{Context, End, Fill, Filled, First, Joined, Lead, Waiter};
 use crate::policy::{Bypass, Refusal};
@@ -50,15 +51,15 @@ where
         return Ok(miss.answer(&entry, How::Hit));
     }
     if miss.parts.method == Method::HEAD {
-        return miss.forward(Some(Refusal::Head)).await;
+        return miss.forward(Refusal::Head).await;
+    }
+    if conditional::is_for_origin(&miss.parts.headers) {
+        return miss.past(Bypass::Precondition).await;
     }
     match miss.lead_or_follow().await {
         Turn::Fill(lead, waiter) => miss.fill(lead, waiter).await,
         Turn::Answer(entry, how) => Ok(miss.answer(&entry, how)),
-        Turn::Past(reason) => {
-            miss.route.bypassed(reason);
-            miss.past(reason).await
-        }
+        Turn::Past(reason) => miss.past(reason).await,
     }
 }
 
@@ -165,6 +166,7 @@ where
         self.route.stats.miss();
         let head = RequestHead::of(&self.parts);
         self.route.disguise(&mut self.parts);
+        conditional::strip_validators(&mut self.parts.headers);
         let (first, answered) = oneshot::channel();
         let fill = Fill {
             inner: self.inner,
@@ -193,17 +195,19 @@ where
         }
     }
 
-    /// To the origin without a fill.
-    async fn forward(mut self, refusal: Option<Refusal>) -> Result<Response<CacheBody<R>>, S::Error> {
+    /// To the origin without a fill, because the answer can't be stored.
+    async fn forward(mut self, refusal: Refusal) -> Result<Response<CacheBody<R>>, S::Error> {
         self.route.stats.miss();
         self.route.disguise(&mut self.parts);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
         let mut response = response.map(CacheBody::origin);
-        self.shared.names.mark_miss(response.headers_mut(), refusal);
+        self.shared.names.mark_miss(response.headers_mut(), Some(refusal));
         Ok(response)
     }
 
+    /// To the origin, past the cache.
     async fn past(self, reason: Bypass) -> Result<Response<CacheBody<R>>, S::Error> {
+        self.route.bypassed(reason);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
         let mut response = response.map(CacheBody::origin);
         self.shared.names.mark_bypass(response.headers_mut(), reason);

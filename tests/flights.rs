@@ -353,3 +353,29 @@ async fn a_busy_inner_service_delays_no_hit() {
     next(&mut origin, "/y").await.send_response(ok("y"));
     assert_eq!(text(miss.await.unwrap()).await, "y");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_callers_precondition_decides_for_it_alone() {
+    let cache = cache();
+    let (service, mut origin) = over_mock(&cache);
+    let conditional = get_with("/x", &[("if-none-match", "\"v1\"")]);
+    let first = tokio::spawn(service.clone().oneshot(conditional));
+    let (request, respond) = origin.next_request().await.unwrap();
+    assert!(!request.headers().contains_key("if-none-match"), "a fill asks for the whole");
+    let second = tokio::spawn(service.clone().oneshot(get("/x")));
+    settle().await;
+    respond.send_response(ok_with(&[("etag", "\"v1\"")], "page"));
+    let first = first.await.unwrap().unwrap();
+    assert_eq!(first.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(cache_status(&first), "tower-query-cache; fwd=miss; stored");
+    assert_eq!(text(first).await, "");
+    assert_eq!(text(second.await.unwrap().unwrap()).await, "page");
+
+    // What only the origin can judge goes to it, unless there is an entry.
+    let matching = tokio::spawn(service.clone().oneshot(get_with("/y", &[("if-match", "\"v1\"")])));
+    let (request, respond) = origin.next_request().await.unwrap();
+    assert!(request.headers().contains_key("if-match"));
+    respond.send_response(ok("y"));
+    let matching = matching.await.unwrap().unwrap();
+    assert_eq!(cache_status(&matching), "tower-query-cache; fwd=bypass; detail=precondition");
+}

@@ -22,6 +22,7 @@ use super::{End, Filled, Lead};
 use crate::answer;
 use crate::body::{CacheBody, Piece};
 use crate::cache::{Filling, Shared};
+use crate::conditional;
 use crate::policy::Refusal;
 use crate::route::{RequestHead, Route};
 use crate::store::{Draft, Target};
@@ -190,7 +191,12 @@ impl Context {
                 if let Some(etag) = entry.headers.get(header::ETAG) {
                     parts.headers.insert(header::ETAG, etag.clone());
                 }
-                let body = CacheBody::whole(entry.body.clone());
+                let mut body = CacheBody::whole(entry.body.clone());
+                if conditional::not_modified(&self.head.method, &self.head.headers, entry) {
+                    parts.status = StatusCode::NOT_MODIFIED;
+                    conditional::strip_content(&mut parts.headers);
+                    body = CacheBody::whole(Bytes::new());
+                }
                 lead.announce(End::Stored(filled));
                 First::Answer(self.answer(parts, body, None))
             }

@@ -60,6 +60,8 @@ reasons! {
         Cookie => "cookie",
         /// `partition_by` gave no principal.
         NoPrincipal => "no-principal",
+        /// A precondition that only the origin can judge: `If-Match` or `If-Unmodified-Since`, and no entry.
+        Precondition => "precondition",
         /// A `Range` request.
         Range => "range",
         /// CONNECT, or a request to change the protocol.

@@ -82,7 +82,7 @@ impl CacheBuilder {
 
     /// The Redis tier at `url`, with the defaults of [`RedisConfig`].
     pub fn redis_url(self, url: impl Into<String>) -> Self {
-        self.redis(RedisConfig { url: url.into(), ..RedisConfig::default() })
+        self.redis(RedisConfig::new(url))
     }
 
     /// Bounds.

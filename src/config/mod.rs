@@ -134,6 +134,23 @@ impl Default for MemoryConfig {
     }
 }
 
+impl RedisConfig {
+    /// The defaults, with this URL.
+    ///
+    /// ```
+    /// use tower_query_cache::{QueryCache, RedisConfig};
+    ///
+    /// let mut redis = RedisConfig::new("redis://127.0.0.1:6379/1");
+    /// redis.max_connections = 4;
+    /// let cache = QueryCache::builder().redis(redis).build()?;
+    /// # Ok::<(), tower_query_cache::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
+}
+
 impl Default for RedisConfig {
     fn default() -> Self {
         Self {

@@ -218,7 +218,9 @@ async fn a_fill_that_never_answers_is_a_504() {
     let (service, mut origin) = over_mock(&cache);
     let only = tokio::spawn(service.clone().oneshot(get("/x")));
     let _never = next(&mut origin, "/x").await;
+    let start = Instant::now();
     let response = only.await.unwrap().unwrap();
+    assert_eq!(start.elapsed().as_secs(), 30);
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(cache_status(&response), "tower-query-cache; fwd=miss; detail=fill-timeout");
 }

@@ -17,12 +17,14 @@ use crate::{MINUTE, Site, bounded, request, site_with};
 
 type Answer = Response<Full<Bytes>>;
 
-/// A site over Redis whose lookups a busy machine doesn't cut short.
+/// A site over Redis whose lookups and writes a busy machine doesn't cut short.
 fn over_redis(
     redis: &RedisServer,
     handler: impl Fn() -> Answer + Send + Sync + 'static,
 ) -> (QueryCache, Site) {
-    over(patient(redis.url()), handler)
+    let mut config = patient(redis.url());
+    config.write_timeout = config.lookup_timeout;
+    over(config, handler)
 }
 
 fn over(config: RedisConfig, handler: impl Fn() -> Answer + Send + Sync + 'static) -> (QueryCache, Site) {

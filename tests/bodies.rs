@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Empty};
 use support::http::{Act, Scripted, assert_hit, cache_status, get, scripted, text};
+use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
 use tower::util::BoxCloneSyncService;
 use tower::{Service as _, ServiceBuilder, ServiceExt as _, service_fn};
@@ -200,8 +201,9 @@ async fn a_body_that_takes_too_long_goes_on_without_the_cache() {
     let service = service(&cache, Policy::ttl(MINUTE), [Response::new(body), ready([Act::Data("next")])]);
     let mut slow = Box::pin(fetch(&service, "/").await.into_body());
     acts.send(Act::Data("early ")).unwrap();
-    tokio::time::advance(Duration::from_secs(31)).await;
+    let start = Instant::now();
     cache.settled().await;
+    assert_eq!(start.elapsed().as_secs(), 30, "the time for a fill");
     acts.send(Act::Data("late")).unwrap();
     drop(acts);
     let mut all = Vec::new();
@@ -218,8 +220,8 @@ async fn recordings_are_bounded_in_all() {
     limits.recording_bytes = 100;
     let cache = QueryCache::builder().limits(limits).build().unwrap();
     let (acts, held) = scripted();
-    let small = ready([Act::Data("more")]);
-    let service = service(&cache, Policy::ttl(MINUTE), [Response::new(held), small]);
+    let small = || ready([Act::Data("more")]);
+    let service = service(&cache, Policy::ttl(MINUTE), [Response::new(held), small(), small()]);
     let mut first = Box::pin(fetch(&service, "/a").await.into_body());
     acts.send(Act::Data("held")).unwrap();
     assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), "held");
@@ -228,7 +230,10 @@ async fn recordings_are_bounded_in_all() {
     assert_eq!(text(second).await, "more");
     drop(acts);
     assert!(first.frame().await.is_none());
+    drop(first);
     assert_hit(fetch(&service, "/a").await, "held").await;
+    cache.settled().await;
+    assert_eq!(cache_status(&fetch(&service, "/b").await), "tower-query-cache; fwd=miss; stored");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Empty, Full};
 use support::http::{Act, Scripted, assert_hit, cache_status, get, get_with, ok, ok_with, scripted, text};
+use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Service as _, ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
@@ -34,7 +35,9 @@ fn over_mock(cache: &QueryCache) -> (Cached, Origin) {
 }
 
 async fn next(origin: &mut Origin, path: &str) -> mock::SendResponse<Response<Full<Bytes>>> {
-    let (request, respond) = origin.next_request().await.expect("a request");
+    // Paused time jumps: past every time-out of the cache, to the end of a test that would hang.
+    let call = tokio::time::timeout(4 * MINUTE, origin.next_request()).await.expect("no call came");
+    let (request, respond) = call.expect("a request");
     assert_eq!(request.uri().path(), path);
     respond
 }
@@ -94,6 +97,7 @@ async fn requests_for_one_key_make_one_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_lets_the_others_go_at_once_and_is_remembered() {
+    let start = Instant::now();
     let cache = cache();
     let (service, mut origin) = over_mock(&cache);
     let callers: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(get("/x")))).collect();
@@ -114,6 +118,7 @@ async fn a_refusal_lets_the_others_go_at_once_and_is_remembered() {
     // Remembered: two at once both reach the origin, and the first storable response is stored all the same.
     let again: Vec<_> = (0..2).map(|_| tokio::spawn(service.clone().oneshot(get("/x")))).collect();
     let both = [next(&mut origin, "/x").await, next(&mut origin, "/x").await];
+    assert!(start.elapsed() < Duration::from_secs(1), "they waited for each other: {:?}", start.elapsed());
     both.into_iter().for_each(|respond| respond.send_response(ok("public")));
     for caller in again {
         assert_eq!(text(caller.await.unwrap().unwrap()).await, "public");
@@ -213,7 +218,9 @@ async fn a_fill_that_never_answers_is_a_504() {
     let (service, mut origin) = over_mock(&cache);
     let only = tokio::spawn(service.clone().oneshot(get("/x")));
     let _never = next(&mut origin, "/x").await;
+    let start = Instant::now();
     let response = only.await.unwrap().unwrap();
+    assert_eq!(start.elapsed().as_secs(), 30);
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(cache_status(&response), "tower-query-cache; fwd=miss; detail=fill-timeout");
 }
@@ -232,6 +239,10 @@ async fn over_the_bound_of_fills_requests_go_past_the_cache() {
     assert_eq!(cache_status(&second), "tower-query-cache; fwd=bypass; detail=fills-full");
     a.send_response(ok("a"));
     assert_eq!(text(first.await.unwrap().unwrap()).await, "a");
+    cache.settled().await;
+    let third = tokio::spawn(service.clone().oneshot(get("/b")));
+    next(&mut origin, "/b").await.send_response(ok("b"));
+    assert_eq!(cache_status(&third.await.unwrap().unwrap()), "tower-query-cache; fwd=miss; stored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,6 +264,14 @@ async fn fills_that_nobody_waits_for_are_bounded() {
     assert_hit(service.call(get("/a")).await.unwrap(), "kept").await;
     let mut b = task::spawn(service.call(get("/b")));
     assert_pending!(b.poll(), "the second orphan was cancelled");
+
+    // The first one has ended: there is room again.
+    let responder = next(&mut origin, "/b").await;
+    drop(b);
+    settle().await;
+    responder.send_response(ok("kept"));
+    cache.settled().await;
+    assert_hit(service.call(get("/b")).await.unwrap(), "kept").await;
 }
 
 #[tokio::test(start_paused = true)]

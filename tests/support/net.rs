@@ -127,7 +127,12 @@ impl Wire {
 
     /// Sends a request without a body.
     pub async fn ask(&mut self, method: &str, target: &str) {
-        let request = format!("{method} {target} HTTP/1.1\r\nhost: site\r\n\r\n");
+        self.ask_with(method, target, "").await;
+    }
+
+    /// Sends a request with further field lines, each ended by CRLF.
+    pub async fn ask_with(&mut self, method: &str, target: &str, fields: &str) {
+        let request = format!("{method} {target} HTTP/1.1\r\nhost: site\r\n{fields}\r\n");
         self.0.get_mut().write_all(request.as_bytes()).await.unwrap();
     }
 

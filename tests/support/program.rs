@@ -37,6 +37,7 @@ fn built() -> &'static Path {
         let profile = test.ancestors().nth(2).unwrap();
         let mut features = Vec::new();
         for (name, on) in [
+            ("default", cfg!(feature = "default")),
             ("redis", cfg!(feature = "redis")),
             ("axum", cfg!(feature = "axum")),
             ("test-util", cfg!(feature = "test-util")),

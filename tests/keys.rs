@@ -4,9 +4,8 @@ mod support;
 
 use http::{Method, Request, header};
 use support::http::{assert_hit, cache_status, field, ok, ok_with, text};
-use support::site::{Answer, MINUTE, Req, Site, request, stats};
-use support::{RedisServer, store};
-use tower_query_cache::{CacheBuilder, Policy, QueryCache};
+use support::site::{Answer, MINUTE, Req, Site, request};
+use tower_query_cache::{Policy, QueryCache};
 
 fn cache() -> QueryCache {
     QueryCache::builder().build().unwrap()
@@ -229,32 +228,4 @@ async fn a_head_hit_has_the_length_of_what_get_stored() {
 async fn head(site: &Site) -> Answer {
     let request = Request::head("/").header(header::ACCEPT_LANGUAGE, "de");
     site.send(request.body(http_body_util::Full::default()).unwrap()).await
-}
-
-// One Redis.
-
-#[tokio::test]
-async fn namespace_app_and_generation_keep_entries_apart() {
-    let redis = RedisServer::start();
-    let base = || QueryCache::builder().redis(store::patient(redis.url())).app("shop").generation("1");
-    let settings: [fn(CacheBuilder) -> CacheBuilder; 4] = [
-        |builder| builder,
-        |builder| builder.app("blog"),
-        |builder| builder.generation("2"),
-        |builder| builder.namespace("else"),
-    ];
-    for (number, setting) in settings.into_iter().enumerate() {
-        let cache = setting(base()).build().unwrap();
-        assert!(cache.ready(MINUTE).await);
-        let site = Site::new(&cache, Policy::ttl(MINUTE), |_| ok("x"));
-        assert_miss(&site.get("/").await);
-        cache.settled().await;
-        assert_eq!(redis.keys().len(), number + 1);
-    }
-    let again = base().build().unwrap();
-    assert!(again.ready(MINUTE).await);
-    let site = Site::new(&again, Policy::ttl(MINUTE), |_| ok("not asked"));
-    assert_hit(site.get("/").await, "x").await;
-    assert_eq!(stats(&again).await["hits"]["shared"], 1);
-    assert_eq!(redis.keys().iter().filter(|key| key.starts_with("else:v1:e:")).count(), 1);
 }

@@ -12,7 +12,7 @@ use support::http::{assert_hit, cache_status, field, ok, ok_with, text};
 use support::site::{MINUTE, Site, stats};
 use support::store::{clients, patient};
 use support::{RedisServer, eventually};
-use tower_query_cache::{Policy, QueryCache};
+use tower_query_cache::{CacheBuilder, Policy, QueryCache};
 
 /// A handle on the Redis, connected, with a lookup limit that a busy machine doesn't reach.
 async fn handle(redis: &RedisServer) -> QueryCache {
@@ -275,4 +275,30 @@ async fn a_ttl_bounds_the_life_in_redis() {
     let short = Site::new(&cache, Policy::ttl(Duration::from_millis(100)), |_| ok("short"));
     short.get("/short").await;
     eventually("its end", || redis.keys().len() == 1).await;
+}
+
+#[tokio::test]
+async fn namespace_app_and_generation_keep_entries_apart() {
+    let redis = RedisServer::start();
+    let base = || QueryCache::builder().redis(patient(redis.url())).app("shop").generation("1");
+    let settings: [fn(CacheBuilder) -> CacheBuilder; 4] = [
+        |builder| builder,
+        |builder| builder.app("blog"),
+        |builder| builder.generation("2"),
+        |builder| builder.namespace("else"),
+    ];
+    for (number, setting) in settings.into_iter().enumerate() {
+        let cache = setting(base()).build().unwrap();
+        assert!(cache.ready(MINUTE).await);
+        let site = Site::new(&cache, Policy::ttl(MINUTE), |_| ok("x"));
+        assert_eq!(cache_status(&site.get("/").await), "tower-query-cache; fwd=miss; stored");
+        cache.settled().await;
+        assert_eq!(redis.keys().len(), number + 1);
+    }
+    let again = base().build().unwrap();
+    assert!(again.ready(MINUTE).await);
+    let site = Site::new(&again, Policy::ttl(MINUTE), |_| ok("not asked"));
+    assert_hit(site.get("/").await, "x").await;
+    assert_eq!(stats(&again).await["hits"]["shared"], 1);
+    assert_eq!(redis.keys().iter().filter(|key| key.starts_with("else:v1:e:")).count(), 1);
 }

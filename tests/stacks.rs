@@ -1,4 +1,5 @@
 //! The layer where users put it: on axum's routes and routers, and what handlers see and say there.
+#![cfg(feature = "axum")]
 
 mod support;
 

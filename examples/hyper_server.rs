@@ -9,6 +9,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,6 +43,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address)
         .await
         .map_err(|error| format!("ADDR: can't listen on {address}: {error}"))?;
+    let mut end = pin!(tokio::signal::ctrl_c());
+    // Polled once: whoever reads the address may send the signal at once.
+    tokio::select! {
+        biased;
+        _ = &mut end => return Ok(()),
+        () = std::future::ready(()) => {}
+    }
     println!("listening on http://{}, tiers: {}", listener.local_addr()?, cache.tiers());
 
     let primes =
@@ -62,7 +70,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut end => break,
         };
         let (stream, _) = match accepted {
             Ok(accepted) => accepted,

@@ -51,13 +51,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("ADDR: can't listen on {address}: {error}"))?;
 
+    let mut end = Box::pin(asked_to_end());
+    // Polled once: whoever reads the address may send the signal at once.
+    tokio::select! {
+        biased;
+        () = &mut end => return Ok(()),
+        () = std::future::ready(()) => {}
+    }
     let address = listener.local_addr()?;
     println!("listening on http://{address}, {} documents, tiers: {}", index.len(), cache.tiers());
     println!("try: curl -i 'http://{address}/v1/search?q=connection+pool&limit=3'");
 
     let (interrupt, interrupted) = oneshot::channel();
     let server = axum::serve(listener, api::router(&cache, index)).with_graceful_shutdown(async {
-        asked_to_end().await;
+        end.await;
         let _ = interrupt.send(());
     });
     tokio::select! {

@@ -28,8 +28,7 @@ impl CacheConfig {
     /// | `CACHE_GENERATION` | empty | key part: a build id, so that a deploy that changes answers starts fresh |
     ///
     /// Booleans are `true`, `false`, `1`, `0`, `yes`, `no`, `on` or `off`, in any case; numbers are digits alone. A
-    /// variable that is set but empty is an error, save `REDIS_URL`: an empty `CACHE_GENERATION` is likelier a build id
-    /// that went missing than a wish.
+    /// variable that is set but empty is an error, save `REDIS_URL` and `CACHE_GENERATION`, of which an empty one means none.
     ///
     /// # Errors
     ///
@@ -55,7 +54,7 @@ impl CacheConfig {
         set(&mut redis.keepalive, env.boolean("REDIS_KEEPALIVE")?);
         set(&mut config.namespace, env.text("CACHE_NAMESPACE", validate::namespace)?);
         set(&mut config.app, env.text("CACHE_APP", validate::key_part)?);
-        set(&mut config.generation, env.text("CACHE_GENERATION", validate::key_part)?);
+        set(&mut config.generation, env.generation("CACHE_GENERATION")?);
 
         config.redis = url.filter(|_| !memory_only).map(|url| RedisConfig { url, ..redis });
         if config.redis.is_some() {
@@ -133,6 +132,14 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         let value = self.value(name, TEXT)?;
         if let Some(value) = &value {
             check(name, value)?;
+        }
+        Ok(value)
+    }
+
+    fn generation(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let value = self.utf8(name, TEXT)?;
+        if let Some(value) = &value {
+            validate::key_part(name, value)?;
         }
         Ok(value)
     }

@@ -67,23 +67,18 @@ where
     }
 
     async fn fill(self) {
-        let route = Arc::clone(&self.context.route);
-        let started = Instant::now();
-        let deadline = started + self.context.shared.limits.fill_timeout;
-        self.fill_by(deadline).await;
-        route.stats.fill(started.elapsed());
-    }
-
-    async fn fill_by(self, deadline: Instant) {
         let Self { inner, mut request, mut lead, first, context } = self;
+        let started = Instant::now();
+        let deadline = context.deadline(started);
         request.extensions_mut().insert(Filling(context.shared.id));
         let called = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
         let failed = match timeout_at(deadline, called).await {
             Ok(Ok(Ok(response))) => {
                 let (parts, body) = response.into_parts();
                 return match context.judge(&parts) {
-                    Ok(draft) => context.record(parts, body, draft, deadline, lead, first).await,
+                    Ok(draft) => context.record(parts, body, draft, started, lead, first).await,
                     Err(refusal) => {
+                        context.route.stats.fill(started.elapsed());
                         lead.announce(context.refused(refusal));
                         let response = context.answer(parts, CacheBody::origin(body), Some(refusal));
                         first.send(First::Answer(response)).ok();
@@ -112,6 +107,11 @@ enum Outcome {
 }
 
 impl Context {
+    /// When a fill that started then must be done.
+    fn deadline(&self, started: Instant) -> Instant {
+        started + self.shared.limits.fill_timeout
+    }
+
     /// The response's head, judged.
     fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
@@ -154,7 +154,7 @@ impl Context {
         mut parts: response::Parts,
         body: R,
         draft: Draft,
-        deadline: Instant,
+        started: Instant,
         mut lead: Lead,
         first: oneshot::Sender<First<R, E>>,
     ) {
@@ -168,11 +168,11 @@ impl Context {
         let Some(step) = poll_fn(|cx| Poll::Ready(ready_steps(&mut recording, cx))).await else {
             let body = CacheBody::streamed(pieces, length, reservation);
             first.send(First::Answer(self.answer(parts, body, None))).ok();
-            let step = match timeout_at(deadline, last_step(&mut recording)).await {
+            let step = match timeout_at(self.deadline(started), last_step(&mut recording)).await {
                 Ok(step) => step,
                 Err(_) => recording.refuse(Refusal::FillTimeout),
             };
-            let (end, last) = match self.conclude(step, &recording, &draft) {
+            let (end, last) = match self.conclude(step, &recording, &draft, started) {
                 Outcome::Stored(filled, last) => (End::Stored(filled), last),
                 Outcome::Not(end, _, last) => (end, last),
                 Outcome::Panicked(payload) => {
@@ -185,7 +185,7 @@ impl Context {
             return;
         };
 
-        let answered = match self.conclude(step, &recording, &draft) {
+        let answered = match self.conclude(step, &recording, &draft, started) {
             Outcome::Stored(filled, _) => {
                 let entry = &filled.entry;
                 if let Some(etag) = entry.headers.get(header::ETAG) {
@@ -221,7 +221,9 @@ impl Context {
         step: Step,
         recording: &Recording<R>,
         draft: &Draft,
+        started: Instant,
     ) -> Outcome {
+        self.route.stats.fill(started.elapsed());
         match step {
             Step::End(last) => {
                 match self.shared.tiers.commit(

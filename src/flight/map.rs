@@ -140,10 +140,7 @@ impl Lead {
         }
         // NOTE: leave the map first: whoever hears of the end and asks again must not join this flight.
         if let Some(key) = self.key {
-            let mut map = lock(&self.flights.map);
-            if map.get(&key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
-                map.remove(&key);
-            }
+            lock(&self.flights.map).remove(&key);
         }
         self.flight.end.send_replace(Some(end));
     }

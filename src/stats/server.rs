@@ -86,6 +86,9 @@ impl fmt::Debug for ServerFigures {
 async fn ask(store: Arc<dyn Store>) -> Figures {
     let status = match timeout(LIMIT, store.status()).await {
         Ok(Ok(status)) => Ok(status),
+        Ok(Err(StoreError::Unavailable)) => {
+            Err(store.last_error().map_or_else(|| shown(&StoreError::Unavailable), fit))
+        }
         Ok(Err(error)) => Err(shown(&error)),
         Err(_) => Err(shown(&StoreError::Timeout)),
     };
@@ -93,10 +96,12 @@ async fn ask(store: Arc<dyn Store>) -> Figures {
 }
 
 /// An error's text, fit for anybody who may see the stats.
-///
-/// A text with a URL in it may hold credentials, whoever wrote the store; of such a one only the kind is left.
 fn shown(error: &StoreError) -> String {
-    let mut text = error.to_string();
+    fit(error.to_string())
+}
+
+/// A text with a URL in it may hold credentials, whoever wrote the store; of such a one only the kind is left.
+fn fit(mut text: String) -> String {
     if text.contains('@') || text.contains("://") {
         text.truncate(text.find(':').unwrap_or(0));
     }

@@ -3,7 +3,10 @@
 
 mod fake;
 pub mod http;
+pub mod net;
+pub mod program;
 mod redis;
+pub mod site;
 #[cfg(feature = "redis")]
 pub mod store;
 

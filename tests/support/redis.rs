@@ -100,12 +100,29 @@ impl RedisServer {
         self.try_cli(command).expect("the server's reply")
     }
 
+    /// The reply to a command of any bytes, as [`cli`](Self::cli) tells it.
+    pub fn call(&self, command: &[&[u8]]) -> Vec<u8> {
+        self.try_call(command).expect("the server's reply")
+    }
+
+    /// The names of all keys, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.cli(&["KEYS", "*"]).lines().map(str::to_owned).collect();
+        keys.sort();
+        keys
+    }
+
     fn try_cli(&self, command: &[&str]) -> std::io::Result<String> {
+        let command: Vec<_> = command.iter().map(|part| part.as_bytes()).collect();
+        Ok(String::from_utf8_lossy(&self.try_call(&command)?).into_owned())
+    }
+
+    fn try_call(&self, command: &[&[u8]]) -> std::io::Result<Vec<u8>> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut reader = BufReader::new(stream);
         if let Some(password) = &self.password {
-            ask(&mut reader, &["AUTH", password])?;
+            ask(&mut reader, &[b"AUTH", password.as_bytes()])?;
         }
         ask(&mut reader, command)
     }
@@ -171,16 +188,18 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a free port").port()
 }
 
-fn ask(server: &mut BufReader<TcpStream>, command: &[&str]) -> std::io::Result<String> {
-    let mut request = format!("*{}\r\n", command.len());
+fn ask(server: &mut BufReader<TcpStream>, command: &[&[u8]]) -> std::io::Result<Vec<u8>> {
+    let mut request = format!("*{}\r\n", command.len()).into_bytes();
     for part in command {
-        request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+        request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+        request.extend_from_slice(part);
+        request.extend_from_slice(b"\r\n");
     }
-    server.get_mut().write_all(request.as_bytes())?;
+    server.get_mut().write_all(&request)?;
     reply(server)
 }
 
-fn reply(server: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+fn reply(server: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
     let mut line = String::new();
     if server.read_line(&mut line)? == 0 {
         return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -189,14 +208,14 @@ fn reply(server: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     let (kind, rest) = line.split_at(1);
     let length = || rest.parse::<i64>().expect("a length");
     Ok(match kind {
-        "$" | "*" if length() < 0 => "(nil)".to_owned(),
+        "$" | "*" if length() < 0 => b"(nil)".to_vec(),
         "$" => {
             let mut bytes = vec![0; usize::try_from(length()).expect("a length") + 2];
             server.read_exact(&mut bytes)?;
             bytes.truncate(bytes.len() - 2);
-            String::from_utf8_lossy(&bytes).into_owned()
+            bytes
         }
-        "*" => (0..length()).map(|_| reply(server)).collect::<Result<Vec<_>, _>>()?.join("\n"),
-        _ => rest.to_owned(),
+        "*" => (0..length()).map(|_| reply(server)).collect::<Result<Vec<_>, _>>()?.join(&b'\n'),
+        _ => rest.as_bytes().to_vec(),
     })
 }

@@ -298,6 +298,8 @@ fn documented_fields() -> Vec<(String, String, String)> {
         } else if let Some(rest) = line.strip_prefix("pub struct ") {
             owner = rest.trim_end_matches(" {").to_owned();
             docs.clear();
+        } else if line.starts_with("pub fn ") {
+            docs.clear();
         } else if let Some((field, _)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(": ")) {
             fields.push((owner.clone(), field.to_owned(), std::mem::take(&mut docs)));
         }

@@ -26,6 +26,9 @@ pub struct RequestBody<B: Body> {
     reservation: Option<Arc<Reservation>>,
 }
 
+/// Frames without a byte that are read of one body. No limit for bytes or time ends a body that has nothing else ready.
+const EMPTY_FRAMES: usize = 1024;
+
 /// How reading went on after a frame.
 enum Read<E> {
     Data(Bytes),
@@ -68,13 +71,15 @@ impl<B: Body> RequestBody<B> {
         }
         let reservation = Reservation::new(budget);
         let mut parts = Joined::default();
+        let mut empty = 0;
         let stopped = loop {
             let polled = poll_fn(|cx| body.as_mut().poll_frame(cx).map(read));
             match timeout_at(deadline, polled).await {
                 Ok(Read::Data(data)) => {
                     let granted = reservation.grow(data.len());
+                    empty += usize::from(data.is_empty());
                     parts.push(data);
-                    if parts.len() > limit {
+                    if parts.len() > limit || empty > EMPTY_FRAMES {
                         break Err(Bypass::BodyTooLarge);
                     }
                     if !granted {

@@ -1,4 +1,5 @@
 //! Settings as the example program takes them from its environment, and the same settings by builder and serde.
+#![cfg(feature = "redis")]
 
 mod support;
 
@@ -45,7 +46,6 @@ fn a_variable_that_does_not_parse_is_one_clear_line_and_status_1() {
     }
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_password_is_never_printed() {
     for url in
@@ -100,7 +100,6 @@ fn from_environment(variables: &[(&str, &str)]) -> Value {
     serde_json::from_str(line.expect(&text)).unwrap()
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn builder_serde_and_environment_give_the_same() {
     if std::env::var_os(CHILD).is_some() {

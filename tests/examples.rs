@@ -182,20 +182,41 @@ async fn a_second_process_answers_with_what_the_first_stored() {
     get(second.address, "/v1/search?q=warm").await;
     eventually_async("a connection", || async { stats(second.address).await["connected"] == true }).await;
 
-    let body = r#"{"q": "connection pool", "limit": 2}"#;
-    let stored = [get(first.address, QUERY).await, post(first.address, body).await];
-    eventually_async("the entries in Redis", || async {
-        stats(first.address).await["queue"]["written"] == 2
+    // A machine that is busy may let a lookup run into its time-out: each try is another search.
+    let mut tries = 0;
+    eventually_async("hits of what the first stored", || {
+        tries += 1;
+        let target = format!("/v1/search?q=pool+{tries}&limit=2");
+        let body = format!(r#"{{"q": "pool {tries}", "limit": 2}}"#);
+        let (first, second) = (first.address, second.address);
+        async move {
+            let written = stats(first).await["queue"]["written"].as_u64().unwrap();
+            let stored = [get(first, &target).await, post(first, &body).await];
+            eventually_async("the entries in Redis", || async {
+                stats(first).await["queue"]["written"] == written + 2
+            })
+            .await;
+            let before = stats(second).await;
+            let found = [get(second, &target).await, post(second, &body).await];
+            if !found.iter().all(Reply::is_hit) {
+                return false;
+            }
+            for (found, stored) in found.iter().zip(&stored) {
+                assert_eq!(found.body, stored.body);
+            }
+            let after = stats(second).await;
+            assert_eq!(after["fill_time"]["count"], before["fill_time"]["count"], "the handler isn't called");
+            assert_eq!(
+                after["hits"]["shared"].as_u64(),
+                before["hits"]["shared"].as_u64().map(|hits| hits + 2)
+            );
+            true
+        }
     })
     .await;
-    let found = [get(second.address, QUERY).await, post(second.address, body).await];
-    for (found, stored) in found.iter().zip(&stored) {
-        assert!(found.is_hit(), "{found:?}");
-        assert_eq!(found.body, stored.body);
-    }
-    let figures = stats(second.address).await;
-    assert_eq!((&figures["hits"]["shared"], &figures["misses"]), (&json!(2), &json!(1)));
-    println!("second process: {} hits from Redis, handler not called", figures["hits"]["shared"]);
+    println!(
+        "second process: GET and POST answered from what the first stored, at try {tries}; handler not called"
+    );
 }
 
 #[tokio::test]

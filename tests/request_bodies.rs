@@ -3,8 +3,10 @@
 mod support;
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -163,6 +165,31 @@ async fn bodies_read_at_once_are_bounded_in_all() {
     // What was held is given back.
     site.post([Act::Data("abcd")]).await;
     assert_hit(site.post([Act::Data("abcd")]).await, "abcd").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_nothing_but_empty_frames_is_not_read_for_ever() {
+    // Always ready: no time-out would ever get its turn.
+    struct Nothing;
+
+    impl http_body::Body for Nothing {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::new()))))
+        }
+    }
+
+    let inner = service_fn(|_: Request<RequestBody<Nothing>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("not read")))
+    });
+    let service = ServiceBuilder::new().layer(cache().layer(keyed(10))).service(inner);
+    let answer = service.oneshot(Request::post("/").body(Nothing).unwrap()).await.unwrap();
+    assert_eq!(cache_status(&answer), "tower-query-cache; fwd=bypass; detail=body-too-large");
 }
 
 #[tokio::test(start_paused = true)]

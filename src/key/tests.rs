@@ -5,8 +5,8 @@ mod query;
 mod scope;
 mod vary;
 
+use http::Request;
 use http::request::Parts;
-use http::{Request, Uri};
 use proptest::prelude::*;
 
 use super::digest::Digest;
@@ -302,7 +302,7 @@ fn chosen_headers_count_with_all_their_lines() {
 fn the_original_uri_wins_over_the_stripped_one() {
     let nested = |original: &'static str| {
         let mut parts = get("/1", &[]);
-        parts.extensions.insert(axum::extract::OriginalUri(Uri::from_static(original)));
+        parts.extensions.insert(axum::extract::OriginalUri(http::Uri::from_static(original)));
         key(&PolicyConfig::default(), &parts)
     };
     assert_ne!(nested("/users/1"), nested("/orders/1"));

@@ -12,7 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::flight::{Reservation, Waiter};
+use crate::budget::Reservation;
+use crate::flight::Waiter;
 
 pin_project! {
     /// Body of the responses of a [`Cache`](crate::Cache).

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
-use crate::answer::Names;
 use crate::cache::{Parts, QueryCache, Spawner};
+use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 use crate::error::ConfigError;
@@ -80,9 +80,10 @@ impl CacheBuilder {
         self
     }
 
-    /// The Redis tier at `url`, with the defaults of [`RedisConfig`].
-    pub fn redis_url(self, url: impl Into<String>) -> Self {
-        self.redis(RedisConfig::new(url))
+    /// The Redis tier at `url`; its other settings stay, or are the defaults of [`RedisConfig`].
+    pub fn redis_url(mut self, url: impl Into<String>) -> Self {
+        self.config.redis.get_or_insert_default().url = url.into();
+        self
     }
 
     /// Bounds.

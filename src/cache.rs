@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::Extensions;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::answer::Names;
+use crate::budget::Budget;
 use crate::builder::CacheBuilder;
+use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig};
 use crate::error::{ConfigError, PolicyError};
-use crate::flight::{Budget, Flights, Uncacheable};
+use crate::flight::{Flights, Uncacheable};
 use crate::key::Identity;
 use crate::layer::CacheLayer;
 use crate::policy::Routes;
-use crate::stats::{Stats, StatsHandler};
+use crate::stats::{RouteStats, Stats, StatsHandler};
 use crate::store::Tiers;
 
 /// Runs a detached task; see [`CacheBuilder::spawner`].
@@ -53,15 +55,17 @@ pub(crate) struct Shared {
     pub(crate) recordings: Arc<Budget>,
     pub(crate) key_bodies: Arc<Budget>,
     pub(crate) stats: Arc<Stats>,
+    /// Counters of requests that no policy is for.
+    pub(crate) unrouted: Arc<RouteStats>,
     pub(crate) server: Option<crate::stats::ServerFigures>,
     pub(crate) started: Instant,
     pub(crate) spawner: Option<Box<Spawner>>,
     tasks: watch::Sender<usize>,
 }
 
-/// Marks a request that is inside a fill of the handle with this id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Filling(pub(crate) u64);
+/// Marks a request that is inside fills of the handles with these ids.
+#[derive(Clone, Debug)]
+struct Filling(Arc<[u64]>);
 
 impl QueryCache {
     /// A handle set up by the environment; the variables stand at [`CacheConfig`]. Memory and Redis with `REDIS_URL`
@@ -109,6 +113,7 @@ impl QueryCache {
                 recordings: Arc::new(Budget::new(config.limits.recording_bytes)),
                 key_bodies: Arc::new(Budget::new(config.limits.key_body_bytes)),
                 limits: config.limits,
+                unrouted: stats.route("(none)"),
                 stats,
                 server,
                 started: Instant::now(),
@@ -166,7 +171,8 @@ impl QueryCache {
         }
     }
 
-    /// Waits until all fills and all writes to the shared tier that have begun are done.
+    /// Waits until nothing is under way any more: no lookup, no fill, no write to the shared tier. Under traffic that never
+    /// pauses it doesn't return; it is for tests, and for [`shutdown`](Self::shutdown).
     pub async fn settled(&self) {
         let mut tasks = self.shared.tasks.subscribe();
         loop {
@@ -200,9 +206,27 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
+    /// Marks a request that is inside a fill of this handle, so that a second layer of it doesn't wait for the first.
+    pub(crate) fn mark(&self, extensions: &mut Extensions) {
+        let others = extensions.get::<Filling>().map_or(&[][..], |filling| &filling.0);
+        let ids = [others, &[self.id]].concat();
+        extensions.insert(Filling(ids.into()));
+    }
+
+    /// Whether a request is inside a fill of this handle.
+    pub(crate) fn is_marked(&self, extensions: &Extensions) -> bool {
+        extensions.get::<Filling>().is_some_and(|filling| filling.0.contains(&self.id))
+    }
+
+    /// Counts something that [`QueryCache::settled`] waits for.
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
+        self.tasks.send_modify(|running| *running += 1);
+        Running(Arc::clone(self))
+    }
+
     /// Spawns a task that [`QueryCache::settled`] waits for.
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        let running = Running::new(Arc::clone(self));
+        let running = self.running();
         let task = async move {
             let _running = running;
             task.await;
@@ -214,15 +238,8 @@ impl Shared {
     }
 }
 
-/// A task that counts as running until this is dropped.
-struct Running(Arc<Shared>);
-
-impl Running {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.tasks.send_modify(|running| *running += 1);
-        Self(shared)
-    }
-}
+/// Something that counts as running until this is dropped.
+pub(crate) struct Running(Arc<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {

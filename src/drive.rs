@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::answer::{self, How};
 use crate::body::CacheBody;
-use crate::cache::Shared;
+use crate::cache::{Running, Shared};
 use crate::conditional;
 use crate::entry::Entry;
 use crate::flight::{Context, End, Fill, Filled, First, Joined, Lead, Waiter};
@@ -29,8 +29,11 @@ pub(crate) struct Miss<S, P> {
     pub(crate) route: Arc<Route>,
     pub(crate) inner: S,
     pub(crate) parts: Parts,
+    pub(crate) head: RequestHead,
     pub(crate) body: P,
     pub(crate) target: Target,
+    /// Until the answer, or the fill, is there.
+    pub(crate) running: Running,
 }
 
 /// Fills a request waits for before it goes to the origin by itself: the first one, and that of one elected waiter.
@@ -72,12 +75,12 @@ enum Turn {
 
 impl<S, P> Miss<S, P> {
     async fn look_up(&mut self) -> Option<Arc<Entry>> {
-        self.shared.tiers.look_up(&self.route, &mut self.target, &self.parts.headers).await
+        self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await
     }
 
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
         let now = self.shared.clock.now();
-        let (method, headers) = (&self.parts.method, &self.parts.headers);
+        let RequestHead { method, headers } = &self.head;
         let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);
         response
@@ -114,7 +117,7 @@ impl<S, P> Miss<S, P> {
                 break;
             };
             match end {
-                End::Stored(filled) if self.target.accepts(&filled, &self.parts.headers) => {
+                End::Stored(filled) if self.target.accepts(&filled, &self.head.headers) => {
                     self.route.stats.collapsed();
                     return Turn::Answer(filled.entry, How::Collapsed);
                 }
@@ -138,7 +141,7 @@ impl<S, P> Miss<S, P> {
 
     fn recall(&mut self) -> Option<Arc<Entry>> {
         let now = self.shared.clock.now();
-        match self.shared.tiers.recall(self.target.primary, &self.parts.headers, now) {
+        match self.shared.tiers.recall(&self.route, self.target.primary, &self.head.headers, now) {
             Ok(entry) => Some(entry),
             Err(target) => {
                 self.target = target;
@@ -164,7 +167,6 @@ where
         R::Error: Send + 'static,
     {
         self.route.stats.miss();
-        let head = RequestHead::of(&self.parts);
         self.route.disguise(&mut self.parts);
         conditional::strip_validators(&mut self.parts.headers);
         let (first, answered) = oneshot::channel();
@@ -177,10 +179,11 @@ where
                 shared: Arc::clone(&self.shared),
                 route: Arc::clone(&self.route),
                 target: self.target,
-                head,
+                head: self.head,
             },
         };
         self.shared.spawn(fill.run().in_current_span());
+        drop(self.running);
         match answered.await {
             Ok(First::Answer(mut response)) => {
                 response.body_mut().hold(waiter);
@@ -199,6 +202,7 @@ where
     async fn forward(mut self, refusal: Refusal) -> Result<Response<CacheBody<R>>, S::Error> {
         self.route.stats.miss();
         self.route.disguise(&mut self.parts);
+        self.shared.mark(&mut self.parts.extensions);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
         let mut response = response.map(CacheBody::origin);
         self.shared.names.mark_miss(response.headers_mut(), Some(refusal));

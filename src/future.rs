@@ -13,8 +13,8 @@ use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
 
-use crate::answer::Names;
 use crate::body::CacheBody;
+use crate::cache_status::Names;
 use crate::policy::Bypass;
 
 type Job<R, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<R>>, E>> + Send>>;

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
-use crate::flight::{Budget, Reservation};
+use crate::budget::{Budget, Reservation};
 use crate::policy::Bypass;
 
 /// A request body that was read for its key, as a whole or in part.

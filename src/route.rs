@@ -1,5 +1,6 @@
 //! A policy made ready for requests: its rules, its keys, its counters.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,17 +22,11 @@ pub(crate) struct Route {
     warned: AtomicBool,
 }
 
-/// Method and fields of a request as the client sent them; what a fill judges its response by.
+/// Method and fields of a request as the handler sees them; what a fill judges its response by, and `Vary` goes by.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
-}
-
-impl RequestHead {
-    pub(crate) fn of(parts: &Parts) -> Self {
-        Self { method: parts.method.clone(), headers: parts.headers.clone() }
-    }
 }
 
 impl Route {
@@ -44,6 +39,16 @@ impl Route {
         let principal = self.rules.principal(parts)?;
         self.rules.admits_body(parts, body.unwrap_or_default())?;
         key::primary(&self.keys, parts, principal.as_deref(), body)
+    }
+
+    /// The request's fields without those that the handler doesn't see.
+    pub(crate) fn visible<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
+        if !self.rules.hides() {
+            return Cow::Borrowed(headers);
+        }
+        let mut headers = headers.clone();
+        self.rules.disguise(&mut headers);
+        Cow::Owned(headers)
     }
 
     /// Takes from the request what isn't part of its key, so that the handler can't answer by it.

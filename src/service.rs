@@ -13,14 +13,13 @@ use tower_service::Service;
 
 use crate::answer::{self, How};
 use crate::body::CacheBody;
-use crate::cache::Filling;
 use crate::drive::{self, Miss};
 use crate::future::ResponseFuture;
 use crate::key;
 use crate::layer::CacheLayer;
 use crate::policy::{BodyKey, Bypass, HeadKey};
 use crate::request_body::RequestBody;
-use crate::route::Route;
+use crate::route::{RequestHead, Route};
 
 /// Answers requests from the cache, and calls the service behind it for those it can't.
 ///
@@ -43,15 +42,18 @@ impl<S, K> Cache<S, K> {
         if !shared.enabled.load(Ordering::Relaxed) {
             return Err(None);
         }
-        if parts.extensions.get::<Filling>() == Some(&Filling(shared.id)) {
-            return Err(Some(Bypass::Nested));
-        }
         let path = key::original_uri(parts).path();
-        let route = self.layer.table.find(path, &parts.method)?;
-        match route.rules.gate(parts) {
-            Ok(()) => Ok(route),
-            Err(reason) => {
+        let found = match shared.is_marked(&parts.extensions) {
+            true => Err(Bypass::Nested),
+            false => self.layer.table.find(path, &parts.method),
+        };
+        match found {
+            Ok(route) => route.rules.gate(parts).map(|()| route).map_err(|reason| {
                 route.bypassed(reason);
+                Some(reason)
+            }),
+            Err(reason) => {
+                shared.unrouted.bypass(reason);
                 Err(Some(reason))
             }
         }
@@ -82,7 +84,7 @@ impl<S, K> Cache<S, K> {
             }
         };
         let now = shared.clock.now();
-        match shared.tiers.recall(key, &parts.headers, now) {
+        match shared.tiers.recall(route, key, &parts.headers, now) {
             Ok(entry) => {
                 route.stats.hit_memory();
                 let (method, headers) = (&parts.method, &parts.headers);
@@ -94,9 +96,14 @@ impl<S, K> Cache<S, K> {
                 shared: Arc::clone(shared),
                 route: Arc::clone(route),
                 inner: self.inner.clone(),
+                head: RequestHead {
+                    method: parts.method.clone(),
+                    headers: route.visible(&parts.headers).into_owned(),
+                },
                 parts,
                 body,
                 target,
+                running: shared.running(),
             })),
         }
     }
@@ -204,9 +211,15 @@ impl<S, K> Cache<S, K> {
         R::Error: Send + 'static,
     {
         let shared = &self.layer.shared;
+        let _running = shared.running();
         let time = shared.limits.key_body_timeout;
         match RequestBody::read(body, limit, &shared.key_bodies, time).await {
-            (body, Ok(read)) => self.begin(&route, parts, body, Some(&read)).await,
+            (body, Ok(read)) => {
+                let answered = self.begin(&route, parts, body, Some(&read));
+                // What was read lives on in the body alone, whose reservation counts it.
+                drop(read);
+                answered.await
+            }
             (body, Err(reason)) => {
                 route.bypassed(reason);
                 self.past(Request::from_parts(parts, body), Some(reason)).await

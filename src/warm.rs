@@ -26,7 +26,8 @@ pub struct Warmed {
 }
 
 impl QueryCache {
-    /// Sends `requests` through `service`, eight at a time, reads each answer to its end, and waits until all are stored.
+    /// Sends `requests` through `service`, eight at a time, and reads each answer to its end: memory has it then, and Redis
+    /// soon after.
     ///
     /// `service` is one with a layer of this handle on it; the requests should look as users' will, because their
     /// fields are part of the key.
@@ -70,7 +71,6 @@ impl QueryCache {
         while let Some(whole) = answers.next().await {
             *(if whole { &mut warmed.answered } else { &mut warmed.failed }) += 1;
         }
-        self.settled().await;
         warmed
     }
 }

@@ -258,3 +258,60 @@ async fn a_stored_body_is_one_frame_and_says_so() {
     assert!(body.is_end_stream());
     assert!(body.frame().await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn trailers_after_the_declared_length_still_reach_the_client() {
+    for streamed in [false, true] {
+        let (acts, body) = scripted();
+        let service = service(&cache(), Policy::ttl(MINUTE), [declaring(Response::new(body), "4")]);
+        let mut caller = task::spawn(service.clone().oneshot(get("/")));
+        if streamed {
+            assert_pending!(caller.poll());
+            tokio::task::yield_now().await;
+        }
+        acts.send(Act::Data("data")).unwrap();
+        let mut body = Box::pin(caller.await.unwrap().into_body());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "data");
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-check", "1".parse().unwrap());
+        acts.send(Act::Trailers(trailers.clone())).unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_length_that_can_be_read_in_two_ways_is_not_stored() {
+    for lines in [&["4", "7"][..], &["4", "4"], &["abc"], &["+4"], &[""], &["99999999999999999999"]] {
+        let odd = || {
+            let mut response = ready([Act::Data("data")]);
+            for line in lines {
+                response.headers_mut().append("content-length", line.parse().unwrap());
+            }
+            response
+        };
+        let service = service(&cache(), Policy::ttl(MINUTE), [odd(), odd()]);
+        for _ in 0..2 {
+            let response = fetch(&service, "/").await;
+            assert_eq!(cache_status(&response), "tower-query-cache; fwd=miss; detail=length-mismatch");
+            assert_eq!(text(response).await, "data");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_if_that_panics_costs_the_client_nothing() {
+    for streamed in [false, true] {
+        let (acts, body) = scripted();
+        let policy = Policy::ttl(MINUTE).store_if(|_, _| panic!("the closure panics"));
+        let service = service(&cache(), policy, [declaring(Response::new(body), "8")]);
+        let mut caller = task::spawn(service.clone().oneshot(get("/")));
+        acts.send(Act::Data("one ")).unwrap();
+        if streamed {
+            assert_pending!(caller.poll());
+            tokio::task::yield_now().await;
+        }
+        acts.send(Act::Data("more")).unwrap();
+        drop(acts);
+        assert_eq!(text(caller.await.unwrap()).await, "one more");
+    }
+}

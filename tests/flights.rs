@@ -6,48 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{Empty, Full};
+use http::{Response, StatusCode};
 use support::http::{Act, Scripted, assert_hit, cache_status, get, get_with, ok, ok_with, scripted, text};
+use support::mock::{MINUTE, Req, cache, next, over_mock, settle};
 use tokio::time::Instant;
-use tokio_test::{assert_pending, assert_ready, task};
+use tokio_test::{assert_pending, task};
 use tower::{Service as _, ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
-use tower_query_cache::{LimitsConfig, Policy, QueryCache};
-use tower_test::mock;
-
-type Req = Request<Empty<Bytes>>;
-type Mock = mock::Mock<Req, Response<Full<Bytes>>>;
-type Origin = mock::Handle<Req, Response<Full<Bytes>>>;
-type Cached = tower_query_cache::Cache<Mock>;
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn cache() -> QueryCache {
-    QueryCache::builder().build().unwrap()
-}
-
-fn over_mock(cache: &QueryCache) -> (Cached, Origin) {
-    let (inner, mut origin) = mock::pair();
-    origin.allow(1000);
-    (cache.layer(Policy::ttl(MINUTE)).layer(inner), origin)
-}
-
-async fn next(origin: &mut Origin, path: &str) -> mock::SendResponse<Response<Full<Bytes>>> {
-    // Paused time jumps: past every time-out of the cache, to the end of a test that would hang.
-    let call = tokio::time::timeout(4 * MINUTE, origin.next_request()).await.expect("no call came");
-    let (request, respond) = call.expect("a request");
-    assert_eq!(request.uri().path(), path);
-    respond
-}
-
-/// Lets every task that can run do so.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
+use tower_query_cache::Policy;
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_leader_does_not_drop_the_fill() {
@@ -199,82 +165,6 @@ async fn a_panic_is_resumed_in_the_first_caller_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_waits_no_longer_than_the_coalesce_timeout() {
-    let cache = cache();
-    let (service, mut origin) = over_mock(&cache);
-    let first = tokio::spawn(service.clone().oneshot(get("/x")));
-    let slow = next(&mut origin, "/x").await;
-    let second = tokio::spawn(service.clone().oneshot(get("/x")));
-    // Paused time jumps to the follower's time-out, the next thing that happens.
-    next(&mut origin, "/x").await.send_response(ok("own"));
-    assert_eq!(text(second.await.unwrap().unwrap()).await, "own");
-    slow.send_response(ok("late"));
-    assert_eq!(text(first.await.unwrap().unwrap()).await, "late");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_fill_that_never_answers_is_a_504() {
-    let cache = cache();
-    let (service, mut origin) = over_mock(&cache);
-    let only = tokio::spawn(service.clone().oneshot(get("/x")));
-    let _never = next(&mut origin, "/x").await;
-    let start = Instant::now();
-    let response = only.await.unwrap().unwrap();
-    assert_eq!(start.elapsed().as_secs(), 30);
-    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(cache_status(&response), "tower-query-cache; fwd=miss; detail=fill-timeout");
-}
-
-#[tokio::test(start_paused = true)]
-async fn over_the_bound_of_fills_requests_go_past_the_cache() {
-    let mut limits = LimitsConfig::default();
-    limits.max_fills = 1;
-    let cache = QueryCache::builder().limits(limits).build().unwrap();
-    let (service, mut origin) = over_mock(&cache);
-    let first = tokio::spawn(service.clone().oneshot(get("/a")));
-    let a = next(&mut origin, "/a").await;
-    let second = tokio::spawn(service.clone().oneshot(get("/b")));
-    next(&mut origin, "/b").await.send_response(ok("b"));
-    let second = second.await.unwrap().unwrap();
-    assert_eq!(cache_status(&second), "tower-query-cache; fwd=bypass; detail=fills-full");
-    a.send_response(ok("a"));
-    assert_eq!(text(first.await.unwrap().unwrap()).await, "a");
-    cache.settled().await;
-    let third = tokio::spawn(service.clone().oneshot(get("/b")));
-    next(&mut origin, "/b").await.send_response(ok("b"));
-    assert_eq!(cache_status(&third.await.unwrap().unwrap()), "tower-query-cache; fwd=miss; stored");
-}
-
-#[tokio::test(start_paused = true)]
-async fn fills_that_nobody_waits_for_are_bounded() {
-    let mut limits = LimitsConfig::default();
-    limits.max_orphan_fills = 1;
-    let cache = QueryCache::builder().limits(limits).build().unwrap();
-    let (mut service, mut origin) = over_mock(&cache);
-    let mut responders = Vec::new();
-    for path in ["/a", "/b"] {
-        let mut caller = task::spawn(service.call(get(path)));
-        assert_pending!(caller.poll());
-        responders.push(next(&mut origin, path).await);
-        drop(caller);
-    }
-    settle().await;
-    responders.into_iter().for_each(|respond| respond.send_response(ok("kept")));
-    cache.settled().await;
-    assert_hit(service.call(get("/a")).await.unwrap(), "kept").await;
-    let mut b = task::spawn(service.call(get("/b")));
-    assert_pending!(b.poll(), "the second orphan was cancelled");
-
-    // The first one has ended: there is room again.
-    let responder = next(&mut origin, "/b").await;
-    drop(b);
-    settle().await;
-    responder.send_response(ok("kept"));
-    cache.settled().await;
-    assert_hit(service.call(get("/b")).await.unwrap(), "kept").await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_slow_client_does_not_slow_the_others() {
     let (acts, body) = scripted();
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
@@ -335,66 +225,4 @@ async fn followers_of_another_variant_get_their_own() {
         let request = get_with("/x", &[("accept-language", language)]);
         assert_hit(service.clone().oneshot(request).await.unwrap(), body).await;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_layer_inside_a_fill_of_its_own_handle_passes_through() {
-    let cache = cache();
-    let (inner, mut origin) = over_mock(&cache);
-    let outer = cache.layer(Policy::ttl(MINUTE)).layer(inner);
-    let only = tokio::spawn(outer.clone().oneshot(get("/x")));
-    next(&mut origin, "/x").await.send_response(ok("fresh"));
-    let response = only.await.unwrap().unwrap();
-    let statuses: Vec<_> = response.headers().get_all("cache-status").iter().collect();
-    assert_eq!(
-        statuses,
-        ["tower-query-cache; fwd=bypass; detail=nested", "tower-query-cache; fwd=miss; stored",]
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_busy_inner_service_delays_no_hit() {
-    let cache = cache();
-    let (inner, mut origin) = mock::pair::<Req, Response<Full<Bytes>>>();
-    origin.allow(1);
-    let mut service = cache.layer(Policy::ttl(MINUTE)).layer(inner);
-    let first = tokio::spawn(service.clone().oneshot(get("/x")));
-    next(&mut origin, "/x").await.send_response(ok("fresh"));
-    first.await.unwrap().unwrap();
-    // The mock isn't ready any more: a hit is, a miss waits.
-    assert_ready!(task::spawn(service.ready()).poll()).unwrap();
-    assert_hit(assert_ready!(task::spawn(service.call(get("/x"))).poll()).unwrap(), "fresh").await;
-    let mut miss = task::spawn(service.call(get("/y")));
-    assert_pending!(miss.poll());
-    settle().await;
-    assert_pending!(task::spawn(origin.next_request()).poll());
-    origin.allow(1);
-    next(&mut origin, "/y").await.send_response(ok("y"));
-    assert_eq!(text(miss.await.unwrap()).await, "y");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_first_callers_precondition_decides_for_it_alone() {
-    let cache = cache();
-    let (service, mut origin) = over_mock(&cache);
-    let conditional = get_with("/x", &[("if-none-match", "\"v1\"")]);
-    let first = tokio::spawn(service.clone().oneshot(conditional));
-    let (request, respond) = origin.next_request().await.unwrap();
-    assert!(!request.headers().contains_key("if-none-match"), "a fill asks for the whole");
-    let second = tokio::spawn(service.clone().oneshot(get("/x")));
-    settle().await;
-    respond.send_response(ok_with(&[("etag", "\"v1\"")], "page"));
-    let first = first.await.unwrap().unwrap();
-    assert_eq!(first.status(), StatusCode::NOT_MODIFIED);
-    assert_eq!(cache_status(&first), "tower-query-cache; fwd=miss; stored");
-    assert_eq!(text(first).await, "");
-    assert_eq!(text(second.await.unwrap().unwrap()).await, "page");
-
-    // What only the origin can judge goes to it, unless there is an entry.
-    let matching = tokio::spawn(service.clone().oneshot(get_with("/y", &[("if-match", "\"v1\"")])));
-    let (request, respond) = origin.next_request().await.unwrap();
-    assert!(request.headers().contains_key("if-match"));
-    respond.send_response(ok("y"));
-    let matching = matching.await.unwrap().unwrap();
-    assert_eq!(cache_status(&matching), "tower-query-cache; fwd=bypass; detail=precondition");
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -21,7 +21,7 @@ use super::record::{Recording, Step};
 use super::{End, Filled, Lead};
 use crate::answer;
 use crate::body::{CacheBody, Piece};
-use crate::cache::{Filling, Shared};
+use crate::cache::Shared;
 use crate::conditional;
 use crate::policy::Refusal;
 use crate::route::{RequestHead, Route};
@@ -70,7 +70,7 @@ where
         let Self { inner, mut request, mut lead, first, context } = self;
         let started = Instant::now();
         let deadline = context.deadline(started);
-        request.extensions_mut().insert(Filling(context.shared.id));
+        context.shared.mark(request.extensions_mut());
         let called = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
         let failed = match timeout_at(deadline, called).await {
             Ok(Ok(Ok(response))) => {
@@ -117,13 +117,14 @@ impl Context {
         let received = self.shared.clock.now();
         let RequestHead { method, headers } = &self.head;
         let verdict = self.route.rules.judge(method, headers, parts, received)?;
-        if declared_length(parts).is_some_and(|declared| declared > self.route.rules.max_body as u64) {
+        let declared = declared_length(parts)?;
+        if declared.is_some_and(|declared| declared > self.route.rules.max_body as u64) {
             return Err(Refusal::TooLarge);
         }
         let fields = crate::key::vary_fields(&parts.headers)?;
         let mut parts = parts.clone();
         answer::date(&mut parts.headers, received);
-        Ok(Draft { parts, verdict, received, fields })
+        Ok(Draft { parts, verdict, received, fields, declared })
     }
 
     /// Counts a refusal; what followers hear of it.
@@ -160,8 +161,7 @@ impl Context {
     ) {
         answer::date(&mut parts.headers, draft.received);
         let limit = self.route.rules.max_body;
-        let (mut recording, pieces) =
-            Recording::new(body, declared_length(&parts), limit, &self.shared.recordings);
+        let (mut recording, pieces) = Recording::new(body, draft.declared, limit, &self.shared.recordings);
         let length = recording.length();
         let reservation = recording.reservation();
 
@@ -186,17 +186,21 @@ impl Context {
         };
 
         let answered = match self.conclude(step, &recording, &draft, started) {
-            Outcome::Stored(filled, _) => {
+            Outcome::Stored(filled, last) => {
                 let entry = &filled.entry;
                 if let Some(etag) = entry.headers.get(header::ETAG) {
                     parts.headers.insert(header::ETAG, etag.clone());
                 }
-                let mut body = CacheBody::whole(entry.body.clone());
-                if conditional::not_modified(&self.head.method, &self.head.headers, entry) {
+                let body = if recording.is_open() {
+                    recording.send_last(last);
+                    CacheBody::streamed(pieces, length, reservation)
+                } else if conditional::not_modified(&self.head.method, &self.head.headers, entry) {
                     parts.status = StatusCode::NOT_MODIFIED;
                     conditional::strip_content(&mut parts.headers);
-                    body = CacheBody::whole(Bytes::new());
-                }
+                    CacheBody::whole(Bytes::new())
+                } else {
+                    CacheBody::whole(entry.body.clone())
+                };
                 lead.announce(End::Stored(filled));
                 First::Answer(self.answer(parts, body, None))
             }
@@ -215,6 +219,16 @@ impl Context {
         first.send(answered).ok();
     }
 
+    /// Stores a whole response. The policy's `store_if` may panic; the client gets its answer all the same.
+    fn commit(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
+        let tiers = &self.shared.tiers;
+        let commit = || tiers.commit(&self.route, &self.target, &self.head, draft, chunks);
+        catch_unwind(AssertUnwindSafe(commit)).unwrap_or_else(|_| {
+            tracing::error!("a `store_if` panicked; the response isn't stored");
+            Err(Refusal::StoreIf)
+        })
+    }
+
     /// Commits a body that ended well.
     fn conclude<R: Body<Data = Bytes>>(
         &self,
@@ -225,22 +239,14 @@ impl Context {
     ) -> Outcome {
         self.route.stats.fill(started.elapsed());
         match step {
-            Step::End(last) => {
-                match self.shared.tiers.commit(
-                    &self.route,
-                    &self.target,
-                    &self.head,
-                    draft,
-                    recording.chunks(),
-                ) {
-                    Ok(filled) => {
-                        self.route.stats.stored();
-                        self.shared.uncacheable.clear(&self.target.key);
-                        Outcome::Stored(filled, last)
-                    }
-                    Err(refusal) => Outcome::Not(self.refused(refusal), refusal, last),
+            Step::End(last) => match self.commit(draft, recording.chunks()) {
+                Ok(filled) => {
+                    self.route.stats.stored();
+                    self.shared.uncacheable.clear(&self.target.key);
+                    Outcome::Stored(filled, last)
                 }
-            }
+                Err(refusal) => Outcome::Not(self.refused(refusal), refusal, last),
+            },
             Step::Refused(refusal) => Outcome::Not(self.refused(refusal), refusal, None),
             Step::Panicked(payload) => Outcome::Panicked(payload),
             Step::More => Outcome::Not(End::Failed, Refusal::BodyError, None),
@@ -266,8 +272,14 @@ async fn last_step<R: Body<Data = Bytes>>(recording: &mut Recording<R>) -> Step 
     poll_fn(|cx| ready_steps(recording, cx).map_or(Poll::Pending, Poll::Ready)).await
 }
 
-fn declared_length(parts: &response::Parts) -> Option<u64> {
+/// The length that the head declares. Several lines, or one that isn't a number, could be read in more than one way.
+fn declared_length(parts: &response::Parts) -> Result<Option<u64>, Refusal> {
     let mut lines = parts.headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lines.next()?.to_str().ok()?.parse().ok()?;
-    Some(length)
+    let Some(line) = lines.next() else { return Ok(None) };
+    let digits = line.as_bytes();
+    if lines.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::LengthMismatch);
+    }
+    let length = line.to_str().ok().and_then(|digits| digits.parse().ok());
+    length.map(Some).ok_or(Refusal::LengthMismatch)
 }

@@ -14,7 +14,6 @@ use http::HeaderName;
 
 pub(crate) use self::fill::{Context, Fill, First};
 pub(crate) use self::map::{Flights, Joined, Lead, Waiter};
-pub(crate) use self::record::{Budget, Reservation};
 pub(crate) use self::uncacheable::Uncacheable;
 
 use crate::entry::Entry;

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use http_body::{Body, Frame};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::body::Piece;
+use crate::budget::{Budget, Reservation};
 use crate::policy::Refusal;
 
 /// What a frame costs beside its bytes, so that a body of empty frames isn't free.
@@ -19,58 +19,6 @@ const FRAME: usize = 64;
 
 /// What frames may cost whatever the limit for the body is.
 const FRAMES_FREE: usize = 64 << 10;
-
-/// Bytes that all recordings of a handle may hold together.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    used: AtomicUsize,
-    limit: usize,
-}
-
-impl Budget {
-    pub(crate) const fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit }
-    }
-
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
-            })
-            .is_ok()
-    }
-}
-
-/// A share of a [`Budget`], given back on drop.
-#[derive(Debug)]
-pub(crate) struct Reservation {
-    budget: Arc<Budget>,
-    bytes: AtomicUsize,
-}
-
-impl Reservation {
-    pub(crate) fn new(budget: &Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget: Arc::clone(budget), bytes: AtomicUsize::new(0) })
-    }
-
-    pub(crate) fn grow(&self, bytes: usize) -> bool {
-        let granted = self.budget.take(bytes);
-        if granted {
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        granted
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
-    }
-}
 
 /// What one step of a recording gave.
 pub(crate) enum Step {
@@ -114,6 +62,11 @@ impl<R: Body<Data = Bytes>> Recording<R> {
             reservation: Reservation::new(budget),
         };
         (recording, pieces)
+    }
+
+    /// Whether the body may have more for the client, though all that is stored has come.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.body.is_some()
     }
 
     pub(crate) fn chunks(&self) -> &[Bytes] {
@@ -189,7 +142,9 @@ impl<R: Body<Data = Bytes>> Recording<R> {
             return self.end(Some(frame));
         };
         match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx))) {
-            Ok(Poll::Pending | Poll::Ready(None)) => self.end(Some(frame)),
+            Ok(Poll::Ready(None)) => self.end(Some(frame)),
+            // What may still come, such as trailers, is the client's; the body stays open for it.
+            Ok(Poll::Pending) => Step::End(Some(frame)),
             Ok(Poll::Ready(Some(next))) => {
                 let refusal = match &next {
                     Ok(next) if next.is_trailers() => Refusal::Trailers,

@@ -64,6 +64,11 @@ impl Rules {
         }
     }
 
+    /// Whether [`disguise`](Self::disguise) may hide anything.
+    pub(crate) const fn hides(&self) -> bool {
+        self.strip_credentials || self.session_cookies.is_some()
+    }
+
     /// `cache_if`.
     ///
     /// # Errors

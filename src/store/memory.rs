@@ -65,7 +65,7 @@ pub(crate) struct Memory {
 }
 
 /// Entries that a shard holds at least, so that an uneven spread of keys costs little room.
-const SHARD_ENTRIES: usize = 64;
+const SHARD_ENTRIES: usize = 256;
 /// Bytes that a shard holds at least: a value over it isn't kept.
 const SHARD_BYTES: u64 = 8 << 20;
 const MAX_SHARDS: usize = 64;

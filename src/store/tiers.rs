@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 use super::memory::{Cached, Memory};
 use super::writer::Writer;
 use super::{Store, StoreError};
-use crate::answer::{self, Names};
+use crate::answer;
+use crate::cache_status::Names;
 use crate::clock::{Clock, Millis};
 use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
 use crate::flight::Filled;
@@ -21,6 +22,9 @@ use crate::stats::Stats;
 
 /// Variants that a resource may have.
 const MAX_VARIANTS: usize = 16;
+
+/// Difference of clocks that isn't worth a miss, milliseconds.
+const SKEW: Millis = 1000;
 
 /// Request fields that may tell a resource's variants apart.
 const MAX_FIELDS: usize = 32;
@@ -64,6 +68,8 @@ pub(crate) struct Draft {
     pub(crate) received: Millis,
     /// The response's own `Vary`.
     pub(crate) fields: Vec<HeaderName>,
+    /// The length that the response declares.
+    pub(crate) declared: Option<u64>,
 }
 
 /// The tiers of a handle.
@@ -98,14 +104,15 @@ impl Tiers {
     /// Looks in memory alone. `Err` tells where to look further.
     pub(crate) fn recall(
         &self,
+        route: &Route,
         primary: Key,
         request: &HeaderMap,
         now: Millis,
     ) -> Result<Arc<Entry>, Target> {
         match self.memory.get(&primary) {
-            Some(Cached::Entry(entry)) if entry.fresh_for(now).is_some() => Ok(entry),
+            Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Ok(entry),
             Some(Cached::Vary(record)) => {
-                let target = Target::of(primary, Some(record), request);
+                let target = Target::of(primary, Some(record), &route.visible(request));
                 self.recall_variant(&target, now).ok_or(target)
             }
             _ => Err(Target { primary, vary: None, key: primary }),
@@ -115,7 +122,7 @@ impl Tiers {
     /// The fresh entry that memory has under the target's own key.
     pub(crate) fn recall_variant(&self, target: &Target, now: Millis) -> Option<Arc<Entry>> {
         match self.memory.get(&target.key) {
-            Some(Cached::Entry(entry)) if entry.fresh_for(now).is_some() => Some(entry),
+            Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Some(entry),
             _ => None,
         }
     }
@@ -197,13 +204,14 @@ impl Tiers {
         }
     }
 
-    /// Keeps a fresh entry of the shared tier in memory too. Another node's clock can't make it live longer than
-    /// its whole lifetime from now.
+    /// Keeps a fresh entry of the shared tier in memory too, unless its times are ahead of this node's clock: in Redis
+    /// `PX` ends its life whatever they say, in memory nothing would.
     fn promote(&self, mut entry: Entry) -> Option<Arc<Entry>> {
         let now = self.clock.now();
+        let ahead = entry.stored_at > now.saturating_add(SKEW);
         entry.stored_at = entry.stored_at.min(now);
         entry.fresh_for(now)?;
-        Some(self.keep(entry))
+        Some(if ahead { Arc::new(entry) } else { self.keep(entry) })
     }
 
     fn keep(&self, mut entry: Entry) -> Arc<Entry> {
@@ -228,7 +236,7 @@ impl Tiers {
         draft: &Draft,
         chunks: &[Bytes],
     ) -> Result<Filled, Refusal> {
-        let Draft { parts, verdict: Verdict { lifetime, initial_age }, received, fields } = draft;
+        let Draft { parts, verdict: Verdict { lifetime, initial_age }, received, fields, .. } = draft;
         route.rules.keeps(parts, chunks)?;
         let life = lifetime.saturating_sub(*initial_age);
         let ends = received.saturating_add(life);
@@ -313,6 +321,12 @@ impl Tiers {
         self.learn(known);
         Ok(Place { key, fields })
     }
+}
+
+/// Whether an entry in memory may be served. One from the future was stored before the clock was set back: how old it is
+/// can't be known.
+fn is_fresh(entry: &Entry, now: Millis) -> bool {
+    entry.stored_at <= now.saturating_add(SKEW) && entry.fresh_for(now).is_some()
 }
 
 /// Where an entry belongs.

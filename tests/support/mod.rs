@@ -3,6 +3,7 @@
 
 mod fake;
 pub mod http;
+pub mod mock;
 pub mod net;
 pub mod program;
 mod redis;

@@ -25,11 +25,25 @@ impl<K> CacheLayer<K> {
         let table = routes.resolve(|pattern, config, hooks| {
             let label = config.route.as_deref().or(pattern).unwrap_or("default");
             let rules = Rules::new(config, hooks, shared.default_ttl)?;
+            let limits = &shared.limits;
+            within("max_body", rules.max_body, "recording_bytes", limits.recording_bytes)?;
+            within("key_body", rules.key_body.unwrap_or(0), "key_body_bytes", limits.key_body_bytes)?;
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
             Ok(Arc::new(Route::new(label, rules, keys, shared.stats.route(label))))
         })?;
         Ok(Self { shared, table: Arc::new(table), mode: PhantomData })
     }
+}
+
+/// A body that the handle's own bound never lets through would silently never be cached.
+fn within(field: &'static str, bytes: usize, bound: &str, most: usize) -> Result<(), PolicyError> {
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(PolicyError::Field {
+        field,
+        problem: format!("{bytes} bytes are over the handle's `{bound}`, {most}"),
+    })
 }
 
 impl<S: Clone, K> Layer<S> for CacheLayer<K> {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{Empty, Full};
 use tower::{Service as _, ServiceBuilder, service_fn};
-use tower_query_cache::{Policy, QueryCache};
+use tower_query_cache::{Policy, QueryCache, RequestBody};
 
 /// The most that a memory hit may allocate beyond building the request: two for the copy of the fields, one each for `Age`
 /// and `Cache-Status`.
@@ -36,6 +36,9 @@ fn response() -> Response<Full<Bytes>> {
         .unwrap()
 }
 
+/// What a keyed body adds: reading it, and a box for the reading.
+const MOST_KEYED: u64 = MOST + 3;
+
 #[test]
 fn a_memory_hit_is_ready_at_once_and_allocates_little() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -55,4 +58,30 @@ fn a_memory_hit_is_ready_at_once_and_allocates_little() {
     let beyond = hit.count_total - building.count_total;
     println!("a memory hit allocates {beyond} times beyond the request's {}", building.count_total);
     assert!(beyond <= MOST, "{beyond} allocations, at most {MOST}");
+}
+
+#[test]
+fn a_memory_hit_of_a_keyed_body_allocates_little() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let cache = QueryCache::builder().build().unwrap();
+    let policy = Policy::ttl(Duration::from_secs(60)).methods([Method::POST]).key_body(1 << 10);
+    let handler =
+        service_fn(|_: Request<RequestBody<Full<Bytes>>>| async { Ok::<_, Infallible>(response()) });
+    let mut service = ServiceBuilder::new().layer(cache.layer(policy)).service(handler);
+    let post = || Request::post("/v1/search").body(Full::new(Bytes::from_static(b"what is it?"))).unwrap();
+    runtime.block_on(service.call(post())).unwrap();
+
+    let building = allocation_counter::measure(|| drop(black_box(post())));
+    let hit = allocation_counter::measure(|| {
+        let answered = service.call(post()).now_or_never().expect("the body is there").unwrap();
+        assert!(answered.headers()["cache-status"].as_bytes().starts_with(b"tower-query-cache; hit"));
+        drop(black_box(answered));
+    });
+    let beyond = hit.count_total - building.count_total;
+    println!(
+        "a memory hit of a keyed body allocates {beyond} times beyond the request's {}",
+        building.count_total
+    );
+    assert!(beyond <= MOST_KEYED, "{beyond} allocations, at most {MOST_KEYED}");
 }

@@ -23,9 +23,6 @@ const MAX_LIMIT: usize = 50;
 /// The longest query, bytes.
 const MAX_QUERY: usize = 256;
 
-/// What the cache takes as the host: replicas behind different ports share their answers.
-const AUTHORITY: &str = "search";
-
 #[derive(Clone)]
 struct Search {
     index: Arc<Index>,
@@ -54,11 +51,13 @@ fn ten() -> usize {
 /// The whole API.
 pub(crate) fn router(cache: &QueryCache, index: Index) -> Router {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // What the cache takes as the host: replicas behind different ports share their answers, if they search the same corpus.
+    let authority = format!("search-{}", index.digest());
     let search = Search { index: Arc::new(index), cores: Arc::new(Semaphore::new(cores)) };
 
-    let answers = Policy::ttl(Duration::from_secs(60)).authority(AUTHORITY);
+    let answers = Policy::ttl(Duration::from_secs(60)).authority(&authority);
     let posted = answers.clone().methods([Method::POST]).key_body(64 << 10).canonical_json();
-    let documents = Policy::ttl(Duration::from_secs(300)).authority(AUTHORITY);
+    let documents = Policy::ttl(Duration::from_secs(300)).authority(&authority);
 
     Router::new()
         .route(

@@ -33,6 +33,7 @@ pub(crate) struct Hit<'a> {
 pub(crate) struct Index {
     documents: Vec<Document>,
     by_id: HashMap<String, usize>,
+    digest: String,
 }
 
 /// What a query's terms do in one document.
@@ -49,7 +50,17 @@ struct Matches {
 impl Index {
     pub(crate) fn new(documents: Vec<Document>) -> Self {
         let by_id = documents.iter().enumerate().map(|(at, document)| (document.id.clone(), at)).collect();
-        Self { documents, by_id }
+        let mut digest = blake3::Hasher::new();
+        for Document { id, text, .. } in &documents {
+            digest.update(id.as_bytes()).update(blake3::hash(text.as_bytes()).as_bytes());
+        }
+        let digest = digest.finalize().to_hex().chars().take(16).collect();
+        Self { documents, by_id, digest }
+    }
+
+    /// Names the corpus: the same documents, the same digest.
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
     }
 
     pub(crate) fn len(&self) -> usize {

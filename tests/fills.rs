@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use support::Hoard;
 use support::http::{Act, Scripted, assert_hit, cache_status, get, get_with, ok, ok_with, scripted, text};
 use support::mock::{MINUTE, Req, cache, next, over_mock, settle};
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Service as _, ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
-use tower_query_cache::{Key, LimitsConfig, Policy, PoolStatus, QueryCache, Store, StoreFuture, StoreStatus};
+use tower_query_cache::{LimitsConfig, Policy, QueryCache};
 use tower_test::mock;
 
 #[tokio::test(start_paused = true)]
@@ -192,53 +193,21 @@ async fn a_body_that_streams_too_long_is_not_waited_for_again() {
     drop((acts, endless));
 }
 
-/// A shared tier that has nothing, and says so when the test lets it.
-struct Gated(tokio::sync::Semaphore);
-
-impl Store for Gated {
-    fn get<'a>(&'a self, _: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async {
-            self.0.acquire().await.expect("an open gate").forget();
-            Ok(None)
-        })
-    }
-
-    fn set<'a>(&'a self, _: &'a Key, _: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn remove<'a>(&'a self, _: &'a Key) -> StoreFuture<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        Box::pin(async { Ok(StoreStatus::default()) })
-    }
-
-    fn pool(&self) -> PoolStatus {
-        PoolStatus::default()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_lead_won_after_another_fill_ended_finds_its_entry() {
-    let gate = Arc::new(Gated(tokio::sync::Semaphore::new(0)));
-    let cache = QueryCache::builder().store(Arc::clone(&gate) as Arc<dyn Store>).build().unwrap();
+    let store = Arc::new(Hoard::gated());
+    let cache = QueryCache::builder().store(Arc::clone(&store) as _).build().unwrap();
     let (mut service, mut origin) = over_mock(&cache);
     let mut first = task::spawn(service.call(get("/x")));
     let mut second = task::spawn(service.call(get("/x")));
     assert_pending!(first.poll());
     assert_pending!(second.poll());
-    gate.0.add_permits(1);
+    store.gate.add_permits(1);
     assert_pending!(first.poll());
     next(&mut origin, "/x").await.send_response(ok("fresh"));
     assert_eq!(text(first.await.unwrap()).await, "fresh");
     // Only now does the second hear that the shared tier has nothing.
-    gate.0.add_permits(1);
+    store.gate.add_permits(1);
     assert_hit(second.await.unwrap(), "fresh").await;
 }
 

@@ -1,18 +1,17 @@
 //! What a cache must not do to its shared tier, and what that must not do to requests.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use tower::ServiceExt as _;
-use tower_query_cache::{Key, Policy, PoolStatus, QueryCache, RedisConfig, Store, StoreFuture, StoreStatus};
+use tower_query_cache::{Policy, QueryCache, RedisConfig, Store};
 
 use crate::support::http::{assert_hit, cache_status, field, ok, ok_with, text};
 use crate::support::store::{config, patient};
-use crate::support::{FakeRedis, RedisServer, eventually, eventually_async};
+use crate::support::{FakeRedis, Hoard, RedisServer, eventually, eventually_async};
 use crate::{MINUTE, Site, bounded, request, site_with};
 
 type Answer = Response<Full<Bytes>>;
@@ -167,47 +166,15 @@ async fn an_entry_from_redis_is_no_fresher_in_memory_than_it_was() {
     }
 }
 
-/// A shared tier that forgets nothing.
-#[derive(Default)]
-struct Hoard(Mutex<HashMap<Key, Bytes>>);
-
-impl Store for Hoard {
-    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async { Ok(self.0.lock().unwrap().get(key).cloned()) })
-    }
-
-    fn set<'a>(&'a self, key: &'a Key, value: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        self.0.lock().unwrap().insert(*key, value);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
-        self.0.lock().unwrap().remove(key);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        Box::pin(async { Ok(StoreStatus::default()) })
-    }
-
-    fn pool(&self) -> PoolStatus {
-        PoolStatus::default()
-    }
-}
-
 #[tokio::test]
 async fn a_stale_entry_of_the_shared_tier_is_not_taken_for_a_fresh_one() {
-    let store = Arc::new(Hoard::default());
+    let store = Arc::new(Hoard::open());
     let cache = || QueryCache::builder().store(Arc::clone(&store) as _).build().unwrap();
     let first = cache();
     let moment = Policy::ttl(Duration::from_millis(20));
     site_with(&first, moment, |_| ok("old")).get("/").await;
     first.settled().await;
-    assert_eq!(store.0.lock().unwrap().len(), 1);
+    assert_eq!(store.len(), 1);
     let second = site_with(&cache(), Policy::ttl(MINUTE), |_| ok("new"));
     eventually_async("the old entry ends", || async { text(second.get("/").await).await == "new" }).await;
     assert_eq!(second.calls(), 1);

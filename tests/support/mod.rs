@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
 
 mod fake;
+mod hoard;
 pub mod http;
 pub mod mock;
 pub mod net;
@@ -15,6 +16,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use self::fake::FakeRedis;
+pub use self::hoard::Hoard;
 pub use self::redis::RedisServer;
 
 /// How long a condition may take to come true.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use tower::ServiceExt as _;
-use tower_query_cache::{Policy, QueryCache, RedisConfig, Store};
+use tower_query_cache::{Policy, QueryCache, RedisConfig};
 
 use crate::support::http::{assert_hit, cache_status, field, ok, ok_with, text};
 use crate::support::store::{config, patient};

@@ -221,7 +221,7 @@ async fn recordings_are_bounded_in_all() {
     let cache = QueryCache::builder().limits(limits).build().unwrap();
     let (acts, held) = scripted();
     let small = || ready([Act::Data("more")]);
-    let service = service(&cache, Policy::ttl(MINUTE), [Response::new(held), small(), small()]);
+    let service = service(&cache, Policy::ttl(MINUTE).max_body(100), [Response::new(held), small(), small()]);
     let mut first = Box::pin(fetch(&service, "/a").await.into_body());
     acts.send(Act::Data("held")).unwrap();
     assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), "held");

@@ -153,7 +153,7 @@ async fn a_slow_body_goes_past_the_cache_and_reaches_the_handler_whole() {
 async fn bodies_read_at_once_are_bounded_in_all() {
     let mut limits = LimitsConfig::default();
     limits.key_body_bytes = 10;
-    let site = site(QueryCache::builder().limits(limits).build().unwrap(), keyed(100));
+    let site = site(QueryCache::builder().limits(limits).build().unwrap(), keyed(10));
     let (acts, held) = posted([Act::Data("12345678")]);
     let mut holding = task::spawn(site.service.clone().oneshot(held));
     assert_pending!(holding.poll());

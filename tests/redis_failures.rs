@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::HashSet;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -281,4 +282,59 @@ fn a_store_outlives_the_runtime_that_connected_it() {
         store.ready().await.unwrap();
         assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(1)));
     });
+}
+
+#[test]
+fn a_runtime_ends_in_time_while_writes_wait_for_a_connect() {
+    let server = FakeRedis::silent();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+    let store = open(&patient(server.url()));
+    for number in 0..8 {
+        let store = Arc::clone(&store);
+        runtime.spawn(async move { store.set(&key(number), value(1), LIFE).await });
+    }
+    // Two tasks go on only when the runtime is closing: then what they spawn ends at once.
+    let (started, starts) = mpsc::channel();
+    let mut closing = Vec::new();
+    for writes in [true, false] {
+        let (guard, closed) = mpsc::channel::<()>();
+        closing.push(guard);
+        let (store, started) = (Arc::clone(&store), started.clone());
+        runtime.spawn(async move {
+            started.send(()).unwrap();
+            assert!(closed.recv().is_err(), "the guard is dropped");
+            if writes {
+                let _ = store.set(&key(0), value(1), LIFE).await;
+            } else {
+                let _ = store.ready().await;
+            }
+        });
+    }
+    (0..2).for_each(|_| starts.recv_timeout(Duration::from_secs(10)).unwrap());
+    runtime.spawn(async move {
+        let _guards = closing;
+        std::future::pending::<()>().await;
+    });
+
+    let (ended, ends) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    assert!(ends.recv_timeout(Duration::from_secs(10)).is_ok(), "the runtime doesn't end");
+}
+
+#[test]
+fn a_runtime_without_io_is_told_from_one_that_connects() {
+    let server = RedisServer::start();
+    let store = open(&patient(server.url()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let set = store.set(&key(0), value(1), LIFE).await;
+        assert!(matches!(set, Err(StoreError::Unavailable)), "{set:?}");
+        let ready = tokio::time::timeout(Duration::from_millis(100), store.ready()).await;
+        assert!(ready.is_err(), "{ready:?}");
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(store.set(&key(0), value(1), LIFE)).unwrap();
 }

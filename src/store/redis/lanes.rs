@@ -11,7 +11,7 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{Object, Pool, PoolConfig, Timeouts};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::failure;
 use super::keeper::{Slot, keep};
@@ -27,6 +27,9 @@ const CROWD: usize = 256;
 
 /// How long all read lanes must be crowded before another opens.
 const SUSTAINED: Duration = Duration::from_millis(100);
+
+/// How long [`Lanes::ready`] waits before it starts connects anew that ended without a word.
+const REOPEN: Duration = Duration::from_secs(1);
 
 /// Values above this many bytes go over the bulk lane.
 const LARGE: usize = 64 << 10;
@@ -117,13 +120,17 @@ impl Lanes {
     /// A lane for a write of `size` bytes. While the first connects are under way it waits for them: what the very
     /// first requests bring is worth storing.
     pub(super) async fn write(self: &Arc<Self>, size: usize) -> Result<Arc<Lane>, StoreError> {
+        // Once and not in the loop: a closing runtime drops a keeper at once, which wakes this very call.
+        if self.lane(self.write).is_none() {
+            self.open();
+        }
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             if let Some(lane) = self.write_now(size) {
                 return Ok(lane);
             }
-            if self.trouble.text().is_some() {
+            if self.trouble.text().is_some() || !self.is_kept(self.write) {
                 return Err(StoreError::Unavailable);
             }
             changed.await;
@@ -131,10 +138,7 @@ impl Lanes {
     }
 
     fn write_now(self: &Arc<Self>, size: usize) -> Option<Arc<Lane>> {
-        let Some(lane) = self.lane(self.write) else {
-            self.open();
-            return None;
-        };
+        let lane = self.lane(self.write)?;
         let Some(bulk) = self.bulk.filter(|_| size > LARGE) else { return Some(lane) };
         Some(self.lane(bulk).unwrap_or_else(|| {
             keep(self, bulk);
@@ -144,13 +148,20 @@ impl Lanes {
 
     /// Resolves when a read lane is up.
     pub(super) async fn ready(self: &Arc<Self>) {
+        self.open();
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.read().is_some() {
+            if (0..self.reads).chain(self.further()).any(|index| self.lane(index).is_some()) {
                 return;
             }
-            changed.await;
+            if (0..self.reads).any(|index| self.is_kept(index)) {
+                changed.await;
+            } else {
+                // Not at once: where a keeper ends with a closing runtime, or for want of I/O, so does the next.
+                sleep(REOPEN).await;
+                self.open();
+            }
         }
     }
 
@@ -163,9 +174,7 @@ impl Lanes {
 
     /// Starts the connect of one further read lane.
     fn grow(self: &Arc<Self>) {
-        if let Some(index) =
-            self.further().find(|index| self.slots.get(*index).is_some_and(|slot| !slot.is_kept()))
-        {
+        if let Some(index) = self.further().find(|index| !self.is_kept(*index)) {
             keep(self, index);
         }
     }
@@ -173,6 +182,10 @@ impl Lanes {
     /// The slots of further read lanes.
     fn further(&self) -> std::ops::Range<usize> {
         self.bulk.map_or(0..0, |bulk| bulk + 1..self.slots.len())
+    }
+
+    fn is_kept(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(Slot::is_kept)
     }
 
     fn lane(&self, index: usize) -> Option<Arc<Lane>> {

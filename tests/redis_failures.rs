@@ -9,6 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_query_cache::{Store, StoreError};
 
@@ -209,6 +211,33 @@ async fn full_memory_fails_writes_and_nothing_else() {
     assert!(matches!(&error, StoreError::Server(text) if text.starts_with("OOM")), "{error}");
     assert_eq!(store.get(&key(number)).await.unwrap(), None);
     assert_eq!(store.last_error(), None);
+}
+
+#[tokio::test]
+async fn a_server_at_its_client_limit_is_not_asked_again_for_each_large_value() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    eventually("all lanes", || store.pool().connections_created == 3).await;
+    assert_eq!(server.cli(&["CONFIG", "SET", "maxclients", "4"]), "OK");
+    // The fourth, taken for good once it has its reply.
+    let mut fourth = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+    fourth.write_all(b"PING\r\n").await.unwrap();
+    let mut reply = [0; 7];
+    fourth.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"+PONG\r\n");
+    for _ in 0..100 {
+        store.set(&key(1), value(100_000), LIFE).await.unwrap();
+    }
+    fourth.write_all(b"INFO stats\r\nQUIT\r\n").await.unwrap();
+    let mut lines = BufReader::new(fourth).lines();
+    let rejected = loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if let Some(count) = line.strip_prefix("rejected_connections:") {
+            break count.parse::<u32>().unwrap();
+        }
+    };
+    assert_eq!(rejected, 1);
+    assert_eq!(store.last_error(), None, "without the bulk lane all goes on");
 }
 
 #[tokio::test]

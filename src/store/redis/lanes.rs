@@ -4,8 +4,8 @@
 //! write. So reads go round the two until both are crowded, and overflow to further lanes, which open when the crowd
 //! has lasted. Writes have a lane of their own, and large values another: a `GET` must not queue behind a megabyte.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -53,6 +53,8 @@ pub(super) struct Lanes {
     turn: AtomicUsize,
     crowd: Crowd,
     trouble: Trouble,
+    /// When a lane on demand last couldn't be had.
+    refused: Mutex<Option<Instant>>,
     changed: Notify,
     closed: watch::Receiver<()>,
 }
@@ -82,6 +84,7 @@ impl Lanes {
             turn: AtomicUsize::new(0),
             crowd: Crowd::new(),
             trouble: Trouble::default(),
+            refused: Mutex::default(),
             changed: Notify::new(),
             closed,
         })
@@ -237,6 +240,16 @@ impl Lanes {
     pub(super) fn failed(&self, error: &StoreError) {
         self.trouble.failed(error);
         self.changed();
+    }
+
+    /// A lane on demand couldn't be had, or broke soon.
+    pub(super) fn refused(&self) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Since when no lane on demand can be had, if the last one couldn't.
+    pub(super) fn refused_for(&self) -> Option<Duration> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// A lane that is always there broke.

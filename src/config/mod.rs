@@ -7,6 +7,9 @@ mod tests;
 mod url;
 mod validate;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::validate::namespace as check_namespace;
+
 use std::fmt;
 use std::time::Duration;
 

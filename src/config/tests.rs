@@ -199,6 +199,7 @@ fn urls_are_those_that_the_client_takes() {
         "redis://:s3cret@h:port",
         "redis://:s3cret@h/s3cret",
         "redis://h?protocol=s3cret",
+        "redis://:s3cret@h/-1",
         "redis://0.0.0.0",
     ] {
         let text = error(&[("REDIS_URL", bad)]);

@@ -281,7 +281,7 @@ fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError
     let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
     let config = PoolConfig { timeouts, ..PoolConfig::new(settings.max_lanes) };
     let unusable = |problem: String| ConfigError::Value {
-        name: "REDIS_URL (redis.url)".into(),
+        name: "redis.url".into(),
         problem,
         accepted: "a URL that redis-rs can use",
     };

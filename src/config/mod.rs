@@ -62,7 +62,7 @@ pub struct MemoryConfig {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    /// `redis://`, `rediss://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
+    /// `redis://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
     pub url: String,
     /// Lanes (connections) at most. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
     pub max_connections: usize,

@@ -4,11 +4,14 @@
 use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo as _, parse_redis_url};
 
 /// The schemes that are accepted.
-const SCHEMES: [&str; 4] = ["redis", "rediss", "redis+unix", "unix"];
+const SCHEMES: [&str; 3] = ["redis", "redis+unix", "unix"];
+
+/// Schemes of Redis over TLS, as people write them.
+const TLS: [&str; 2] = ["rediss", "valkeys"];
 
 /// What [`check`] accepts.
 pub(super) const ACCEPTED: &str =
-    "redis://[user:password@]host[:port][/db], rediss://…, redis+unix:///path or unix:///path";
+    "redis://[user:password@]host[:port][/db], redis+unix:///path or unix:///path";
 
 /// The URL in a form that is safe to show: without user, password, query and fragment.
 ///
@@ -36,6 +39,9 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("isn't a URL".to_owned());
     };
+    if let Some(tls) = TLS.iter().find(|tls| tls.eq_ignore_ascii_case(scheme)) {
+        return Err(format!("`{tls}` asks for TLS, which this version can't speak"));
+    }
     if !SCHEMES.contains(&scheme) {
         let is_scheme = scheme.len() <= 16
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));

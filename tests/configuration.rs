@@ -48,9 +48,12 @@ fn a_variable_that_does_not_parse_is_one_clear_line_and_status_1() {
 
 #[test]
 fn a_password_is_never_printed() {
-    for url in
-        ["redis://someone:hunter2@host:port", "http://someone:hunter2@host", "redis://:hunter2@host/hunter2"]
-    {
+    for url in [
+        "redis://someone:hunter2@host:port",
+        "http://someone:hunter2@host",
+        "rediss://someone:hunter2@host",
+        "redis://:hunter2@host/hunter2",
+    ] {
         let output = refused(&[("REDIS_URL", url)]);
         let line = stderr(&output);
         assert!(line.starts_with("axum_search: REDIS_URL: ") && line.lines().count() == 1, "{line}");

@@ -5,9 +5,12 @@
 mod support;
 
 use std::collections::HashSet;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_query_cache::{Store, StoreError};
 
@@ -211,6 +214,33 @@ async fn full_memory_fails_writes_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_server_at_its_client_limit_is_not_asked_again_for_each_large_value() {
+    let server = RedisServer::start();
+    let store = connected(&server).await;
+    eventually("all lanes", || store.pool().connections_created == 3).await;
+    assert_eq!(server.cli(&["CONFIG", "SET", "maxclients", "4"]), "OK");
+    // The fourth, taken for good once it has its reply.
+    let mut fourth = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+    fourth.write_all(b"PING\r\n").await.unwrap();
+    let mut reply = [0; 7];
+    fourth.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"+PONG\r\n");
+    for _ in 0..100 {
+        store.set(&key(1), value(100_000), LIFE).await.unwrap();
+    }
+    fourth.write_all(b"INFO stats\r\nQUIT\r\n").await.unwrap();
+    let mut lines = BufReader::new(fourth).lines();
+    let rejected = loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if let Some(count) = line.strip_prefix("rejected_connections:") {
+            break count.parse::<u32>().unwrap();
+        }
+    };
+    assert_eq!(rejected, 1);
+    assert_eq!(store.last_error(), None, "without the bulk lane all goes on");
+}
+
+#[tokio::test]
 async fn a_read_only_replica_fails_writes_and_nothing_else() {
     let server = RedisServer::start();
     let store = connected(&server).await;
@@ -281,4 +311,59 @@ fn a_store_outlives_the_runtime_that_connected_it() {
         store.ready().await.unwrap();
         assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(1)));
     });
+}
+
+#[test]
+fn a_runtime_ends_in_time_while_writes_wait_for_a_connect() {
+    let server = FakeRedis::silent();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+    let store = open(&patient(server.url()));
+    for number in 0..8 {
+        let store = Arc::clone(&store);
+        runtime.spawn(async move { store.set(&key(number), value(1), LIFE).await });
+    }
+    // Two tasks go on only when the runtime is closing: then what they spawn ends at once.
+    let (started, starts) = mpsc::channel();
+    let mut closing = Vec::new();
+    for writes in [true, false] {
+        let (guard, closed) = mpsc::channel::<()>();
+        closing.push(guard);
+        let (store, started) = (Arc::clone(&store), started.clone());
+        runtime.spawn(async move {
+            started.send(()).unwrap();
+            assert!(closed.recv().is_err(), "the guard is dropped");
+            if writes {
+                let _ = store.set(&key(0), value(1), LIFE).await;
+            } else {
+                let _ = store.ready().await;
+            }
+        });
+    }
+    (0..2).for_each(|_| starts.recv_timeout(Duration::from_secs(10)).unwrap());
+    runtime.spawn(async move {
+        let _guards = closing;
+        std::future::pending::<()>().await;
+    });
+
+    let (ended, ends) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    assert!(ends.recv_timeout(Duration::from_secs(10)).is_ok(), "the runtime doesn't end");
+}
+
+#[test]
+fn a_runtime_without_io_is_told_from_one_that_connects() {
+    let server = RedisServer::start();
+    let store = open(&patient(server.url()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let set = store.set(&key(0), value(1), LIFE).await;
+        assert!(matches!(set, Err(StoreError::Unavailable)), "{set:?}");
+        let ready = tokio::time::timeout(Duration::from_millis(100), store.ready()).await;
+        assert!(ready.is_err(), "{ready:?}");
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(store.set(&key(0), value(1), LIFE)).unwrap();
 }

@@ -7,6 +7,9 @@ mod tests;
 mod url;
 mod validate;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::validate::namespace as check_namespace;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -59,7 +62,7 @@ pub struct MemoryConfig {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    /// `redis://`, `rediss://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
+    /// `redis://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
     pub url: String,
     /// Lanes (connections) at most. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
     pub max_connections: usize,

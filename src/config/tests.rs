@@ -182,6 +182,18 @@ fn a_bad_url_is_an_error_that_keeps_the_secret() {
     assert!(error(&[("REDIS_URL", "http://u:s3cret@h")]).contains("the scheme `http` isn't one of Redis"));
 }
 
+#[test]
+fn a_url_that_asks_for_tls_is_told_so() {
+    for url in ["rediss://u:s3cret@h", "RediSS://u:s3cret@h", "rediss://"] {
+        assert_eq!(
+            error(&[("REDIS_URL", url)]),
+            "REDIS_URL: `rediss` asks for TLS, which this version can't speak; \
+             accepted: redis://[user:password@]host[:port][/db], redis+unix:///path or unix:///path"
+        );
+        assert!(!format!("{:?}", RedisConfig::new(url)).contains("s3cret"));
+    }
+}
+
 #[cfg(feature = "redis")]
 #[test]
 fn urls_are_those_that_the_client_takes() {
@@ -199,6 +211,7 @@ fn urls_are_those_that_the_client_takes() {
         "redis://:s3cret@h:port",
         "redis://:s3cret@h/s3cret",
         "redis://h?protocol=s3cret",
+        "redis://:s3cret@h/-1",
         "redis://0.0.0.0",
     ] {
         let text = error(&[("REDIS_URL", bad)]);

@@ -1,11 +1,17 @@
 //! What may be known, and what may be shown, of a Redis URL.
 
+#[cfg(feature = "redis")]
+use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo as _, parse_redis_url};
+
 /// The schemes that are accepted.
-const SCHEMES: [&str; 4] = ["redis", "rediss", "redis+unix", "unix"];
+const SCHEMES: [&str; 3] = ["redis", "redis+unix", "unix"];
+
+/// Schemes of Redis over TLS, as people write them.
+const TLS: [&str; 2] = ["rediss", "valkeys"];
 
 /// What [`check`] accepts.
 pub(super) const ACCEPTED: &str =
-    "redis://[user:password@]host[:port][/db], rediss://…, redis+unix:///path or unix:///path";
+    "redis://[user:password@]host[:port][/db], redis+unix:///path or unix:///path";
 
 /// The URL in a form that is safe to show: without user, password, query and fragment.
 ///
@@ -33,6 +39,9 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("isn't a URL".to_owned());
     };
+    if let Some(tls) = TLS.iter().find(|tls| tls.eq_ignore_ascii_case(scheme)) {
+        return Err(format!("`{tls}` asks for TLS, which this version can't speak"));
+    }
     if !SCHEMES.contains(&scheme) {
         let is_scheme = scheme.len() <= 16
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
@@ -51,24 +60,29 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     as_the_client_reads_it(url)
 }
 
-/// What the Redis client says of the URL. Its texts are fixed ones, up to the colon.
+/// What the Redis client says of the URL.
 #[cfg(feature = "redis")]
 fn as_the_client_reads_it(url: &str) -> Result<(), String> {
-    use deadpool_redis::redis::{IntoConnectionInfo, parse_redis_url};
-
-    let parsed = parse_redis_url(url).ok_or("doesn't parse as a URL")?;
-    match parsed.into_connection_info() {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let text = error.to_string();
-            let fixed = text.split([':']).next().unwrap_or_default();
-            Err(fixed.split("- ").next().unwrap_or_default().trim_end().to_owned())
-        }
-    }
+    connection_info(url).map(drop)
 }
 
 /// Without the client there is nothing more to ask: a configured Redis is an error of its own then.
 #[cfg(not(feature = "redis"))]
 fn as_the_client_reads_it(_url: &str) -> Result<(), String> {
     Ok(())
+}
+
+/// Where the server is and who we are, as the Redis client reads the URL. Its texts are fixed ones, up to the colon.
+#[cfg(feature = "redis")]
+pub(super) fn connection_info(url: &str) -> Result<ConnectionInfo, String> {
+    let parsed = parse_redis_url(url).ok_or("doesn't parse as a URL")?;
+    let info = parsed.into_connection_info().map_err(|error| {
+        let text = error.to_string();
+        let fixed = text.split([':']).next().unwrap_or_default();
+        fixed.split("- ").next().unwrap_or_default().trim_end().to_owned()
+    })?;
+    if info.redis_settings().db() < 0 {
+        return Err("the database number is negative".to_owned());
+    }
+    Ok(info)
 }

@@ -89,7 +89,7 @@ impl MemoryConfig {
 }
 
 impl RedisConfig {
-    fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         redis_feature("redis")?;
         redis_url("redis.url", &self.url)?;
         MAX_CONNECTIONS.check("redis.max_connections", self.max_connections)?;
@@ -98,6 +98,12 @@ impl RedisConfig {
         REQUEST_TIME.check("redis.write_timeout", self.write_timeout)?;
         COUNT.check("redis.queue_entries", self.queue_entries)?;
         BYTES.check("redis.queue_bytes", self.queue_bytes)
+    }
+
+    /// Where the server is and who we are. Holds credentials.
+    #[cfg(feature = "redis")]
+    pub(crate) fn connection_info(&self) -> Result<deadpool_redis::redis::ConnectionInfo, ConfigError> {
+        url::connection_info(&self.url).map_err(|problem| invalid("redis.url", problem, url::ACCEPTED))
     }
 }
 
@@ -147,7 +153,7 @@ pub(super) fn invalid(name: &'static str, problem: String, accepted: &'static st
 }
 
 /// Checks the prefix of the shared tier's keys.
-pub(super) fn namespace(name: &'static str, value: &str) -> Result<(), ConfigError> {
+pub(crate) fn namespace(name: &'static str, value: &str) -> Result<(), ConfigError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-');
     if let Some(bad) = value.chars().find(|c| !u8::try_from(*c).is_ok_and(allowed)) {
         return Err(invalid(name, format!("{bad:?} isn't allowed in it"), NAMESPACE));

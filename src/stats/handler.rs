@@ -19,7 +19,7 @@ use super::snapshot::{Snapshot, Source};
 ///
 /// It takes a request with any body, and never fails: a Redis that is down is part of the answer (`"connected":false`
 /// with an `"error"`), still with status 200. The server's own figures are read at most once a second, inside a limit
-/// of a second. The answer is `no-store` itself. It shows no keys and no credentials, but does show how the service is
+/// of a quarter of a second. The answer is `no-store` itself. It shows no keys and no credentials, but does show how the service is
 /// used: mount it where only operators get to it.
 ///
 /// The top keys are fixed: `enabled`, `type`, `connected`, `keys`, `memory_used`, `uptime_seconds`, `connection_pool`;

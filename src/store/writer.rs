@@ -4,7 +4,7 @@
 //! works on whichever runtime is there, and costs nothing while nothing is written.
 //!
 //! Of one key only the newest item waits, and it waits until the one before is done: a later write is never overtaken
-//! by an earlier one.
+//! by an earlier one that was answered. One that timed out is done without an answer, and may still land after the later.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ pub(crate) struct WriterStatus {
     pub(crate) failed: u64,
     /// Items that found the queue full, or no runtime to be written on.
     pub(crate) dropped: u64,
-    /// Items that a later one of the same key replaced while they waited.
+    /// Items that another of the same key made needless while it waited or ran.
     pub(crate) superseded: u64,
 }
 
@@ -100,7 +100,9 @@ impl Writer {
         self.queue(key, Op::Set(value, life));
     }
 
-    /// Queues a removal, under the same bounds.
+    /// Queues the removal of a value that was read and can't be used, under the same bounds. While an item of the key
+    /// waits or is being written, it is dropped: that one replaces the value, and a removal after it would take away
+    /// what is fresh. If the write fails, the next one who reads the value asks for its removal again.
     pub(crate) fn remove(&self, key: Key) {
         self.queue(key, Op::Remove);
     }
@@ -156,9 +158,13 @@ impl Shared {
 }
 
 impl Queue {
-    /// Takes an item in, in place of an older one of its key that waits. False if it was dropped. A dropped item
-    /// drops the older one too: what waits would be out of date.
+    /// Takes an item in, in place of an older one of its key that waits. False if it was dropped. A value that is
+    /// dropped drops the older one too: what waits would be out of date.
     fn admit(&mut self, key: Key, op: Op, max_entries: usize, max_bytes: usize) -> bool {
+        if matches!(op, Op::Remove) && (self.waiting.contains_key(&key) || self.running.contains(&key)) {
+            self.status.superseded += 1;
+            return false;
+        }
         let older = self.waiting.remove(&key);
         let replaced = older.is_some();
         if let Some(older) = older {

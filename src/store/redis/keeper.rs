@@ -24,7 +24,8 @@ const IDLE_PROBE: Duration = Duration::from_secs(30);
 /// A lane that was opened on demand and isn't needed for this long is closed.
 const IDLE_CLOSE: Duration = Duration::from_secs(60);
 
-/// First and longest wait between connects.
+/// First and longest wait between connects. After a lane on demand couldn't be had, none is tried for the longest: a
+/// server that is at its `maxclients` shall not be asked anew for each large value.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// A place for a lane.
@@ -56,10 +57,10 @@ impl Slot {
     }
 }
 
-/// Gives the slot at `index` a keeper, unless it has one. Outside a runtime nothing happens.
+/// Gives the slot at `index` a keeper, unless it has one or was refused a lane just now. Outside a runtime nothing happens.
 pub(super) fn keep(lanes: &Arc<Lanes>, index: usize) {
     let Some(slot) = lanes.slots().get(index) else { return };
-    if slot.is_kept() {
+    if slot.is_kept() || (slot.on_demand && lanes.refused_for().is_some_and(|time| time < BACKOFF.1)) {
         return;
     }
     let Ok(runtime) = Handle::try_current() else { return };
@@ -96,6 +97,7 @@ impl Keeper {
                 // Without a lane on demand all goes on, only slower.
                 Err(error) if slot.on_demand => {
                     tracing::debug!(%error, "no further Redis connection");
+                    self.lanes.refused();
                     return;
                 }
                 Err(error) => {
@@ -113,11 +115,15 @@ impl Keeper {
                     if matches!(end, End::Broken) {
                         self.lanes.suspect();
                     }
+                    let short = up.elapsed() < PATIENCE;
                     if slot.on_demand {
+                        if short {
+                            self.lanes.refused();
+                        }
                         return;
                     }
                     self.lanes.broke();
-                    if up.elapsed() < PATIENCE {
+                    if short {
                         sleep(backoff.next()).await;
                     } else {
                         backoff = Backoff::default();
@@ -201,6 +207,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::config::RedisConfig;
+    use crate::store::redis::settings::Settings;
 
     /// A lane over an in-memory connection; its server answers when the second value is true.
     async fn scripted() -> (Lane, Arc<AtomicBool>) {
@@ -273,6 +281,21 @@ mod tests {
         let watching = std::pin::pin!(watch(&lane, false));
         assert!(matches!(select(watching, std::pin::pin!(stall)).await, Either::Right(_)), "it was retired");
         assert!(!lane.is_broken());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_refusal_lanes_on_demand_are_asked_for_again_in_time_and_others_at_once() {
+        let settings = Settings::new(&RedisConfig::default()).unwrap();
+        let (_open, closed) = tokio::sync::watch::channel(());
+        let lanes = Arc::new(Lanes::new(settings, closed).unwrap());
+        let kept = |index: usize| {
+            keep(&lanes, index);
+            lanes.slots()[index].is_kept()
+        };
+        lanes.refused();
+        assert_eq!((kept(3), kept(4), kept(0)), (false, false, true));
+        tokio::time::advance(BACKOFF.1).await;
+        assert!(kept(3));
     }
 
     #[test]

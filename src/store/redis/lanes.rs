@@ -4,14 +4,14 @@
 //! write. So reads go round the two until both are crowded, and overflow to further lanes, which open when the crowd
 //! has lasted. Writes have a lane of their own, and large values another: a `GET` must not queue behind a megabyte.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Object, Pool, PoolConfig, Timeouts};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::failure;
 use super::keeper::{Slot, keep};
@@ -27,6 +27,9 @@ const CROWD: usize = 256;
 
 /// How long all read lanes must be crowded before another opens.
 const SUSTAINED: Duration = Duration::from_millis(100);
+
+/// How long [`Lanes::ready`] waits before it starts connects anew that ended without a word.
+const REOPEN: Duration = Duration::from_secs(1);
 
 /// Values above this many bytes go over the bulk lane.
 const LARGE: usize = 64 << 10;
@@ -50,6 +53,8 @@ pub(super) struct Lanes {
     turn: AtomicUsize,
     crowd: Crowd,
     trouble: Trouble,
+    /// When a lane on demand last couldn't be had.
+    refused: Mutex<Option<Instant>>,
     changed: Notify,
     closed: watch::Receiver<()>,
 }
@@ -79,6 +84,7 @@ impl Lanes {
             turn: AtomicUsize::new(0),
             crowd: Crowd::new(),
             trouble: Trouble::default(),
+            refused: Mutex::default(),
             changed: Notify::new(),
             closed,
         })
@@ -117,13 +123,17 @@ impl Lanes {
     /// A lane for a write of `size` bytes. While the first connects are under way it waits for them: what the very
     /// first requests bring is worth storing.
     pub(super) async fn write(self: &Arc<Self>, size: usize) -> Result<Arc<Lane>, StoreError> {
+        // Once and not in the loop: a closing runtime drops a keeper at once, which wakes this very call.
+        if self.lane(self.write).is_none() {
+            self.open();
+        }
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             if let Some(lane) = self.write_now(size) {
                 return Ok(lane);
             }
-            if self.trouble.text().is_some() {
+            if self.trouble.text().is_some() || !self.is_kept(self.write) {
                 return Err(StoreError::Unavailable);
             }
             changed.await;
@@ -131,10 +141,7 @@ impl Lanes {
     }
 
     fn write_now(self: &Arc<Self>, size: usize) -> Option<Arc<Lane>> {
-        let Some(lane) = self.lane(self.write) else {
-            self.open();
-            return None;
-        };
+        let lane = self.lane(self.write)?;
         let Some(bulk) = self.bulk.filter(|_| size > LARGE) else { return Some(lane) };
         Some(self.lane(bulk).unwrap_or_else(|| {
             keep(self, bulk);
@@ -144,13 +151,20 @@ impl Lanes {
 
     /// Resolves when a read lane is up.
     pub(super) async fn ready(self: &Arc<Self>) {
+        self.open();
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.read().is_some() {
+            if (0..self.reads).chain(self.further()).any(|index| self.lane(index).is_some()) {
                 return;
             }
-            changed.await;
+            if (0..self.reads).any(|index| self.is_kept(index)) {
+                changed.await;
+            } else {
+                // Not at once: where a keeper ends with a closing runtime, or for want of I/O, so does the next.
+                sleep(REOPEN).await;
+                self.open();
+            }
         }
     }
 
@@ -163,9 +177,7 @@ impl Lanes {
 
     /// Starts the connect of one further read lane.
     fn grow(self: &Arc<Self>) {
-        if let Some(index) =
-            self.further().find(|index| self.slots.get(*index).is_some_and(|slot| !slot.is_kept()))
-        {
+        if let Some(index) = self.further().find(|index| !self.is_kept(*index)) {
             keep(self, index);
         }
     }
@@ -173,6 +185,10 @@ impl Lanes {
     /// The slots of further read lanes.
     fn further(&self) -> std::ops::Range<usize> {
         self.bulk.map_or(0..0, |bulk| bulk + 1..self.slots.len())
+    }
+
+    fn is_kept(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(Slot::is_kept)
     }
 
     fn lane(&self, index: usize) -> Option<Arc<Lane>> {
@@ -226,6 +242,16 @@ impl Lanes {
         self.changed();
     }
 
+    /// A lane on demand couldn't be had, or broke soon.
+    pub(super) fn refused(&self) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Since when no lane on demand can be had, if the last one couldn't.
+    pub(super) fn refused_for(&self) -> Option<Duration> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
     /// A lane that is always there broke.
     pub(super) fn broke(&self) {
         self.trouble.broke();
@@ -255,7 +281,7 @@ fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError
     let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
     let config = PoolConfig { timeouts, ..PoolConfig::new(settings.max_lanes) };
     let unusable = |problem: String| ConfigError::Value {
-        name: "REDIS_URL (redis.url)".into(),
+        name: "redis.url".into(),
         problem,
         accepted: "a URL that redis-rs can use",
     };

@@ -1,6 +1,6 @@
 //! deadpool's manager of lanes.
 //!
-//! `deadpool_redis::Manager` makes the connections: URLs, users and later TLS come with it. Its `recycle` costs a
+//! `deadpool_redis::Manager` makes the connections: URLs, users and databases come with it. Its `recycle` costs a
 //! round trip at every checkout, so ours takes its place and asks only where there is a doubt.
 
 use std::sync::Arc;

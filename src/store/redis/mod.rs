@@ -5,7 +5,7 @@
 //! share a *lane* go out in one write and come back in one read.
 //!
 //! ```text
-//! settings   what the configuration says, checked
+//! settings   what the lanes need to know of the configuration
 //! manager    deadpool's Manager: makes a lane, probes it before it is used again
 //! lane       one connection, and what is known of its health
 //! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
@@ -37,7 +37,7 @@ use tokio::sync::watch;
 use self::lanes::Lanes;
 use self::settings::Settings;
 use crate::clock::millis;
-use crate::config::RedisConfig;
+use crate::config::{RedisConfig, check_namespace};
 use crate::error::ConfigError;
 use crate::key::Key;
 use crate::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
@@ -68,9 +68,10 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the field and its variable if a URL, count, time or the namespace can't be used.
+    /// [`ConfigError`] names the field if a URL, count, time or the namespace can't be used; the bounds are those of
+    /// [`CacheConfig::validate`](crate::CacheConfig::validate).
     pub fn new(config: &RedisConfig, namespace: &str) -> Result<Self, ConfigError> {
-        settings::check_namespace(namespace)?;
+        check_namespace("namespace", namespace)?;
         let settings = Settings::new(config)?;
         let (open, closed) = watch::channel(());
         Ok(Self {

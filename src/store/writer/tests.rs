@@ -157,17 +157,39 @@ async fn a_later_write_of_a_key_waits_for_the_earlier() {
 }
 
 #[tokio::test]
-async fn a_removal_is_not_overtaken_and_replaces_what_waits() {
+async fn a_removal_never_takes_away_a_value_that_waits_or_is_being_written() {
     let store = Gated::new(0, false);
     let writer = Writer::new(store.clone(), 100, 1000);
-    writer.push(key(1), Bytes::from_static(b"first"), LIFE);
-    step().await;
-    writer.push(key(1), Bytes::from_static(b"second"), LIFE);
+    writer.push(key(1), Bytes::from_static(b"waits"), LIFE);
     writer.remove(key(1));
+    step().await;
+    writer.push(key(2), Bytes::from_static(b"runs"), LIFE);
+    step().await;
+    writer.remove(key(2));
     store.gate.add_permits(10);
     writer.settled().await;
-    let values: Vec<_> = store.started().into_iter().map(|(_, value)| value).collect();
-    assert_eq!(values, ["first", "removed"]);
+    let values = || store.started().into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+    assert_eq!(values(), ["waits", "runs"]);
+    assert_eq!((writer.status().superseded, writer.status().dropped), (2, 0));
+
+    // What is read now was written before.
+    writer.remove(key(1));
+    writer.settled().await;
+    assert_eq!(values(), ["waits", "runs", "removed"]);
+}
+
+#[tokio::test]
+async fn a_value_waits_for_the_removal_before_it() {
+    let store = Gated::new(0, false);
+    let writer = Writer::new(store.clone(), 100, 1000);
+    writer.remove(key(1));
+    step().await;
+    writer.push(key(1), Bytes::from_static(b"fresh"), LIFE);
+    step().await;
+    assert_eq!(store.started().len(), 1);
+    store.gate.add_permits(10);
+    writer.settled().await;
+    assert_eq!(store.started()[1], (key(1), Bytes::from_static(b"fresh")));
 }
 
 #[tokio::test]

@@ -126,9 +126,10 @@ async fn json_bodies_share_by_content_where_they_are_canonical() {
     let keyed = Policy::ttl(MINUTE).methods([Method::POST]).key_body(1 << 10);
     let answer = |_: &http::request::Parts, body: &[u8]| ok(body.to_vec());
     let first = r#"{"q": "pool", "limit": 5}"#;
-    let same = ["{\"limit\":5,\"q\":\"pool\"}", "\n{ \"q\" : \"p\\u006fol\", \"limit\": 5.0 }"];
+    let same = ["{\"limit\":5,\"q\":\"pool\"}", "\n{ \"q\" : \"p\\u006fol\", \"limit\": 5 }"];
     let others = [
         r#"{"q": "pool", "limit": 6}"#,
+        r#"{"q": "pool", "limit": 5.0}"#,
         r#"{"q": "pool"}"#,
         r#"{"q": "pool", "limit": 5, "limit": 5}"#,
         "not json",

@@ -106,6 +106,16 @@ pub(crate) enum Field {
     ContentEncoding = 43,
     /// Body: the request's body.
     Body = 44,
+    /// Scheme of the URI that goes on, where that isn't the original one.
+    ForwardedScheme = 45,
+    /// Its authority.
+    ForwardedAuthority = 46,
+    /// Its path; there whenever the URIs differ.
+    ForwardedPath = 47,
+    /// Its raw query.
+    ForwardedQuery = 48,
+    /// List: its query parameters that count.
+    ForwardedParameters = 49,
     // Of a variant.
     /// The key of the resource.
     PrimaryKey = 64,

@@ -59,7 +59,10 @@ pub(super) fn write<S: Sink>(
         authority(uri, &parts.headers, &mut to)?;
     }
     to.part(Field::Path, uri.path().as_bytes())?;
-    rules.query.write(uri.query(), &mut to)?;
+    rules.query.write(uri.query(), (Field::Query, Field::Parameters), &mut to)?;
+    if parts.uri != *uri {
+        forwarded(rules, uri, &parts.uri, &mut to)?;
+    }
     for name in &rules.headers {
         lines(Field::Header, name, &parts.headers, &mut to)?;
     }
@@ -89,6 +92,29 @@ fn authority<S: Sink>(uri: &Uri, headers: &HeaderMap, to: &mut Material<S>) -> R
         Some(host) if !host.eq_ignore_ascii_case(authority) => to.lowercase(Field::Host, host),
         _ => Ok(()),
     }
+}
+
+/// The URI that goes on, where it isn't the original one. Below `Router::nest` it follows from that; but a middleware may
+/// rewrite it by anything that the request has, and a proxy may send the request that it got to another place.
+///
+/// A fixed authority stands for the client's names of this service, not for another place that the request is sent to.
+fn forwarded<S: Sink>(
+    rules: &KeyRules,
+    original: &Uri,
+    uri: &Uri,
+    to: &mut Material<S>,
+) -> Result<(), Bypass> {
+    let elsewhere = uri.authority() != original.authority() || uri.scheme() != original.scheme();
+    if elsewhere || !rules.fixed_authority {
+        if let Some(scheme) = uri.scheme_str() {
+            to.lowercase(Field::ForwardedScheme, scheme.as_bytes())?;
+        }
+        if let Some(authority) = uri.authority() {
+            to.lowercase(Field::ForwardedAuthority, authority.as_str().as_bytes())?;
+        }
+    }
+    to.part(Field::ForwardedPath, uri.path().as_bytes())?;
+    rules.query.write(uri.query(), (Field::ForwardedQuery, Field::ForwardedParameters), to)
 }
 
 /// All lines of one field, their number first; no lines differ from an empty one.

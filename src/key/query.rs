@@ -42,12 +42,17 @@ impl QueryRules {
         })
     }
 
-    /// Frames the query: raw, or the list of the parameters that count. A query of which none is left is absent, as it
-    /// is for the handler.
-    pub(super) fn write<S: Sink>(&self, query: Option<&str>, to: &mut Material<S>) -> Result<(), Bypass> {
+    /// Frames the query: as `raw`, or as `parameters`, the list of those that count. A query of which none is left is
+    /// absent, as it is for the handler.
+    pub(super) fn write<S: Sink>(
+        &self,
+        query: Option<&str>,
+        (raw, parameters): (Field, Field),
+        to: &mut Material<S>,
+    ) -> Result<(), Bypass> {
         let Some(query) = query else { return Ok(()) };
         if !self.sort && !self.filters() {
-            return to.part(Field::Query, query.as_bytes());
+            return to.part(raw, query.as_bytes());
         }
         let mut kept = Few::<&[u8], FEW>::new();
         for parameter in query.split('&').map(str::as_bytes).filter(|parameter| self.keeps(parameter)) {
@@ -60,7 +65,7 @@ impl QueryRules {
             // Stable: repeats of a name keep their order, which handlers see.
             kept.as_mut_slice().sort_by(|a, b| compare_names(a, b));
         }
-        to.list(Field::Parameters, || kept.as_slice().iter().copied())
+        to.list(parameters, || kept.as_slice().iter().copied())
     }
 
     /// The URI that the handler may see: without the parameters that aren't part of the key. `None`: it stays as it is.

@@ -1,12 +1,14 @@
 //! Keys of requests; the other parts have files of their own.
 
+#[cfg(feature = "axum")]
+mod forwarded;
 mod json;
 mod query;
 mod scope;
 mod vary;
 
+use http::Request;
 use http::request::Parts;
-use http::{Request, Uri};
 use proptest::prelude::*;
 
 use super::digest::Digest;
@@ -295,18 +297,6 @@ fn chosen_headers_count_with_all_their_lines() {
     for (place, key) in keys.iter().enumerate() {
         assert!(!keys[..place].contains(key), "{place}");
     }
-}
-
-#[cfg(feature = "axum")]
-#[test]
-fn the_original_uri_wins_over_the_stripped_one() {
-    let nested = |original: &'static str| {
-        let mut parts = get("/1", &[]);
-        parts.extensions.insert(axum::extract::OriginalUri(Uri::from_static(original)));
-        key(&PolicyConfig::default(), &parts)
-    };
-    assert_ne!(nested("/users/1"), nested("/orders/1"));
-    assert_eq!(nested("/users/1"), plain("/users/1", &[]));
 }
 
 #[test]

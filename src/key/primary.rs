@@ -15,8 +15,9 @@ use crate::policy::Bypass;
 ///
 /// # Errors
 ///
-/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several `Host` fields.
-/// [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal.
+/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several `Host`
+/// fields. [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal. [`Bypass::Credentials`]: the URI
+/// has user information.
 pub(crate) fn primary(
     rules: &KeyRules,
     parts: &Parts,
@@ -50,6 +51,9 @@ pub(super) fn write<S: Sink>(
         return Err(Bypass::NoPrincipal);
     }
     let uri = original_uri(parts);
+    if has_userinfo(uri) || has_userinfo(&parts.uri) {
+        return Err(Bypass::Credentials);
+    }
     let mut to = Material::new(Domain::Primary, sink);
     to.part(Field::Scope, &rules.scope)?;
     // A HEAD request is answered by what GET stored.
@@ -71,6 +75,11 @@ pub(super) fn write<S: Sink>(
         body::write(rules.canonical_json, &parts.headers, bytes, &mut to)?;
     }
     Ok(to.into_sink())
+}
+
+/// Whether the authority has user information in front of the host. It may be a password, and its case counts.
+fn has_userinfo(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
 }
 
 /// Scheme and authority. A handler may look at the URI's authority or at `Host`: where both are there and differ, both

@@ -279,6 +279,18 @@ fn two_host_fields_bypass_unless_the_authority_is_fixed() {
 }
 
 #[test]
+fn user_information_in_the_uri_bypasses() {
+    let fixed = PolicyConfig { authority: Some("search".to_owned()), ..PolicyConfig::default() };
+    for config in [PolicyConfig::default(), fixed] {
+        for uri in ["http://user:Secret@a/x", "http://user@a/x", "http://@a/x"] {
+            let key = primary(&rules(&config), &get(uri, &[]), None, None);
+            assert_eq!(key, Err(Bypass::Credentials), "{uri}");
+        }
+        assert!(primary(&rules(&config), &get("http://a/@x?y@z", &[]), None, None).is_ok());
+    }
+}
+
+#[test]
 fn chosen_headers_count_with_all_their_lines() {
     let config = PolicyConfig { key_headers: vec!["X-Tenant".to_owned()], ..PolicyConfig::default() };
     let of = |lines: &[&[u8]]| {

@@ -80,3 +80,11 @@ fn the_uri_that_goes_on_has_no_room_of_its_own() {
     let parts = rewritten(&long, &format!("{long}y"));
     assert_eq!(primary(&rules(&PolicyConfig::default()), &parts, None, None), Err(Bypass::KeyTooLong));
 }
+
+#[test]
+fn user_information_in_either_uri_bypasses() {
+    for (original, uri) in [("http://user@a/x", "/x"), ("/x", "http://user:secret@up/x")] {
+        let key = primary(&rules(&PolicyConfig::default()), &rewritten(original, uri), None, None);
+        assert_eq!(key, Err(Bypass::Credentials), "{original} {uri}");
+    }
+}

@@ -79,6 +79,8 @@ pub(crate) enum Field {
     DenyQuery = 11,
     /// The policy's yes-or-no fields.
     Switches = 12,
+    /// List: names of the response fields that aren't stored.
+    PerRequestFields = 13,
     // Of a request.
     /// Digest of all of the above.
     Scope = 32,

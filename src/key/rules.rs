@@ -104,8 +104,7 @@ fn scope(
         material.optional(Field::FixedAuthority, authority.map(str::as_bytes))?;
         material.optional(Field::Route, config.route.as_deref().map(str::as_bytes))?;
         material.list(Field::KeyHeaders, || headers.iter().map(|name| name.as_str().as_bytes()))?;
-        let fields: Vec<_> = config.credential_fields.iter().map(|name| name.to_ascii_lowercase()).collect();
-        names(Field::CredentialFields, &fields, &mut material)?;
+        names(Field::CredentialFields, &lowercase(&config.credential_fields), &mut material)?;
         if let Some(cookies) = &config.session_cookies {
             names(Field::SessionCookies, cookies, &mut material)?;
         }
@@ -121,6 +120,8 @@ fn scope(
             config.key_body.is_some(),
         ];
         material.part(Field::Switches, &switches.map(u8::from))?;
+        // One policy must not answer with a field that another one on the same path calls a single requester's.
+        names(Field::PerRequestFields, &lowercase(&config.per_request_fields), &mut material)?;
         let mut digest = material.into_sink();
         Ok(digest.finish())
     };
@@ -137,6 +138,10 @@ fn names(field: Field, names: &[String], to: &mut Material<Digest>) -> Result<()
     names.sort_unstable();
     names.dedup();
     to.list(field, || names.iter().copied())
+}
+
+fn lowercase(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 fn header_names(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {

@@ -59,7 +59,7 @@ pub(super) fn write<S: Sink>(
     // A HEAD request is answered by what GET stored.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     to.part(Field::Method, method.as_str().as_bytes())?;
-    if !rules.fixed_authority {
+    if rules.fixed_authority.is_none() {
         authority(uri, &parts.headers, &mut to)?;
     }
     to.part(Field::Path, uri.path().as_bytes())?;
@@ -114,7 +114,7 @@ fn forwarded<S: Sink>(
     to: &mut Material<S>,
 ) -> Result<(), Bypass> {
     let elsewhere = uri.authority() != original.authority() || uri.scheme() != original.scheme();
-    if elsewhere || !rules.fixed_authority {
+    if elsewhere || rules.fixed_authority.is_none() {
         if let Some(scheme) = uri.scheme_str() {
             to.lowercase(Field::ForwardedScheme, scheme.as_bytes())?;
         }

@@ -1,8 +1,8 @@
 //! The key's side of a policy, parsed once.
 
-use http::HeaderName;
 use http::request::Parts;
 use http::uri::Authority;
+use http::{HeaderName, HeaderValue, header};
 
 use super::digest::Digest;
 use super::material::{Domain, Field, Material};
@@ -32,8 +32,8 @@ pub(crate) struct Identity {
 pub(crate) struct KeyRules {
     /// Digest of all that is the same for each request of the policy, so that a request hashes 32 bytes of it.
     pub(super) scope: [u8; 32],
-    /// Whether the policy fixes the authority; it is part of the scope then.
-    pub(super) fixed_authority: bool,
+    /// The authority that the policy fixes; it is part of the scope.
+    pub(super) fixed_authority: Option<HeaderValue>,
     /// The chosen headers, sorted, without repeats; their names are part of the scope.
     pub(super) headers: Vec<HeaderName>,
     /// Whether every key needs a principal.
@@ -61,10 +61,11 @@ impl KeyRules {
             return Err(PolicyError::Field { field: "route", problem: "is empty".to_owned() });
         }
         let query = QueryRules::new(config)?;
+        let fixed_authority = authority.as_deref().map(host).transpose()?;
         let scope = scope(config, partitioned, identity, &headers, authority.as_deref())?;
         Ok(Self {
             scope,
-            fixed_authority: authority.is_some(),
+            fixed_authority,
             headers,
             partitioned,
             canonical_json: config.canonical_json,
@@ -72,8 +73,13 @@ impl KeyRules {
         })
     }
 
-    /// Takes from the request's URI what isn't part of its key, else one request's parameter shapes another's answer.
+    /// Takes from the request what isn't part of its key, else one request's parameter or `Host` shapes another's answer.
     pub(crate) fn disguise(&self, parts: &mut Parts) {
+        if let Some(authority) = &self.fixed_authority
+            && parts.headers.contains_key(header::HOST)
+        {
+            parts.headers.insert(header::HOST, authority.clone());
+        }
         if let Some(uri) = self.query.filtered_uri(&parts.uri) {
             parts.uri = uri;
         }
@@ -161,11 +167,20 @@ fn header_names(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
 
 /// A fixed authority, with small letters.
 fn authority(text: &str) -> Result<String, PolicyError> {
-    let refuse = |problem: &str| PolicyError::Field { field: "authority", problem: problem.to_owned() };
-    let parsed = text.parse::<Authority>().map_err(|_| refuse("is not a host, optionally with a port"))?;
+    let parsed =
+        text.parse::<Authority>().map_err(|_| bad_authority("is not a host, optionally with a port"))?;
     // Not echoed: what stands before the `@` may be a password.
     if parsed.as_str().contains('@') {
-        return Err(refuse("has user information in front of the host"));
+        return Err(bad_authority("has user information in front of the host"));
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// The `Host` that handlers see under a fixed authority.
+fn host(authority: &str) -> Result<HeaderValue, PolicyError> {
+    HeaderValue::from_str(authority).map_err(|_| bad_authority("can't stand in a `Host` field"))
+}
+
+fn bad_authority(problem: &str) -> PolicyError {
+    PolicyError::Field { field: "authority", problem: problem.to_owned() }
 }

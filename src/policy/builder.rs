@@ -135,6 +135,10 @@ impl<K> Policy<K> {
     }
 
     /// A name in place of the request's authority, so that replicas behind different names or ports share entries.
+    ///
+    /// It fixes scheme and authority of the key. A request whose answer may be stored reaches the handler with this name
+    /// as its `Host`, if it has that field, so that nobody's `Host` shapes what others get. On client stacks the
+    /// authority of the URI that is called isn't part of the key: give each service that is called a policy of its own.
     #[must_use]
     pub fn authority(mut self, name: impl Into<String>) -> Self {
         self.config.authority = Some(name.into());

@@ -48,7 +48,7 @@ pub struct PolicyConfig {
     pub canonical_json: bool,
     /// Request fields that are part of the key. Default: none.
     pub key_headers: Vec<String>,
-    /// A fixed authority in place of the request's. Default: none.
+    /// A fixed authority in place of the request's, in the key and as the `Host` that handlers see. Default: none.
     pub authority: Option<String>,
     /// A name that stands for the path prefix a router strips. Default: none.
     pub route: Option<String>,

@@ -97,6 +97,21 @@ fn limits_times_order_and_case_leave_the_key_alone() {
 }
 
 #[test]
+fn a_fixed_authority_is_the_only_host_that_a_handler_sees() {
+    let hosts = |authority: Option<&str>, headers: &[(&str, &[u8])]| {
+        let config = changed(|config| config.authority = authority.map(str::to_owned));
+        let mut parts = get("/x", headers);
+        KeyRules::new(&config, false, &Identity::default()).expect("a good policy").disguise(&mut parts);
+        let hosts = parts.headers.get_all("host").iter();
+        hosts.map(|host| host.to_str().expect("ASCII").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(Some("Search:80"), &[("host", b"evil")]), ["search:80"]);
+    assert_eq!(hosts(Some("search"), &[("host", b"evil"), ("host", b"worse")]), ["search"]);
+    assert_eq!(hosts(Some("search"), &[]), [""; 0]);
+    assert_eq!(hosts(None, &[("host", b"a")]), ["a"]);
+}
+
+#[test]
 fn fields_that_cannot_be_used_are_named() {
     for (field, config) in [
         ("key_headers", changed(|config| config.key_headers = owned(&["a b"]))),

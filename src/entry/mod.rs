@@ -73,7 +73,7 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Unencodable`]: over what the format's lengths can say.
+    /// [`Refusal::Unencodable`]: over what the format's lengths can say, or over 1,024 header values.
     pub(crate) fn seal(head: EntryHead<'_>, body: &[Bytes]) -> Result<(Self, Bytes), Refusal> {
         let encoded = codec::encode_entry(head, body)?;
         let entry = codec::own_entry(*head.key, encoded.clone()).map_err(|_| Refusal::Unencodable)?;

@@ -15,7 +15,7 @@ use super::primary::lines;
 use crate::policy::{Bypass, Refusal};
 
 /// Most fields that a resource may vary by.
-const MAX_FIELDS: usize = 32;
+pub(crate) const MAX_FIELDS: usize = 32;
 
 /// Fields whose members have no order and no case.
 const SETS: [HeaderName; 4] =

@@ -326,6 +326,20 @@ async fn fields_of_one_exchange_or_one_connection_are_not_replayed() {
 }
 
 #[tokio::test]
+async fn a_policy_never_answers_with_a_field_that_it_calls_a_requesters_own() {
+    let cache = cache();
+    let site = |policy| Site::new(&cache, policy, |_| ok_with(&[("x-request-id", "1")], "page"));
+    let keeping = site(Policy::ttl(MINUTE).per_request_fields(["x-else"]));
+    let leaving = site(Policy::ttl(MINUTE));
+    keeping.get("/").await;
+    assert_eq!(field(keeping.get("/").await.headers(), "x-request-id"), "1");
+    leaving.get("/").await;
+    let hit = leaving.get("/").await;
+    assert!(!hit.headers().contains_key("x-request-id"));
+    assert_hit(hit, "page").await;
+}
+
+#[tokio::test]
 async fn the_name_in_cache_status_is_a_setting_and_can_be_none() {
     for (name, miss, hit) in
         [(Some("edge/7"), "edge/7; fwd=miss; stored", "edge/7; hit; ttl="), (None, "", "")]
@@ -355,6 +369,7 @@ async fn a_policy_that_cannot_be_used_is_an_error_that_names_the_field() {
         ("key_headers", Policy::ttl(MINUTE).key_headers(["two words"])),
         ("authority", Policy::ttl(MINUTE).authority("user:s3cret@host")),
         ("route", Policy::ttl(MINUTE).route("")),
+        ("label", Policy::ttl(MINUTE).label("")),
         ("allow_query", Policy::ttl(MINUTE).allow_query([""])),
         ("deny_query", Policy::ttl(MINUTE).deny_query(["a*b"])),
         ("session_cookies", Policy::ttl(MINUTE).session_cookies(["a b"])),

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use http::{Method, Request, StatusCode, Uri};
 use serde_json::{Value, json};
 use support::http::{assert_hit, cache_status, field, text};
 use support::site::MINUTE;
-use tower::ServiceExt as _;
+use tower::{ServiceBuilder, ServiceExt as _};
 use tower_query_cache::{CacheTtl, NoStore, Policy, QueryCache, Routes};
 
 fn cache() -> QueryCache {
@@ -119,6 +120,40 @@ async fn nested_routers_do_not_share_what_differs_by_prefix() {
     }
     assert_hit(fetch(&app, "/users/1").await, "user 1 at /1").await;
     assert_eq!(calls.count(), 2);
+}
+
+/// A proxy whose upstream stands in a field of the request, with a cached client that answers with the URI it is asked for. It sends the
+/// request that it got, only with another URI.
+fn proxy(policy: Policy, calls: &Calls) -> Router {
+    let calls = calls.clone();
+    let upstream = tower::service_fn(move |request: Request<Body>| {
+        calls.add();
+        std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(request.uri().to_string()))))
+    });
+    let client = ServiceBuilder::new().layer(cache().layer(policy)).service(upstream);
+    Router::new().fallback(move |mut request: Request<Body>| {
+        let upstream = field(request.headers(), "x-upstream").to_owned();
+        *request.uri_mut() = format!("http://{upstream}{}", request.uri()).parse().unwrap();
+        client.clone().oneshot(request)
+    })
+}
+
+#[tokio::test]
+async fn a_proxy_that_reuses_the_request_keeps_its_upstreams_apart() {
+    for policy in [Policy::ttl(MINUTE), Policy::ttl(MINUTE).authority("edge")] {
+        let calls = Calls::default();
+        let app = proxy(policy, &calls);
+        let ask = |upstream: &'static str| {
+            let request = Request::get("/x?q=1").header("x-upstream", upstream).body(Body::empty());
+            app.clone().oneshot(request.unwrap())
+        };
+        for upstream in ["red", "blue", "blue:81"] {
+            let answer = format!("http://{upstream}/x?q=1");
+            assert_eq!(text(ask(upstream).await.unwrap()).await, answer);
+            assert_hit(ask(upstream).await.unwrap(), &answer).await;
+        }
+        assert_eq!(calls.count(), 3);
+    }
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@
 //! xxh3-64 of all before, u64
 //! ```
 //!
-//! Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order, and the
-//! same record always gives the same bytes. The checksum finds damage, not malice; whoever may write to the shared tier
-//! may write entries. But whatever the bytes are, decoding doesn't panic, and reserves no more than they can fill.
+//! Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order,
+//! and the same record always gives the same bytes. The checksum finds damage, not malice; whoever may write
+//! to the shared tier may write entries. But whatever the bytes are, decoding doesn't panic, and reserves for
+//! no more than they can hold, nor for more than a few fields before they are read.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -21,12 +22,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::wire::{Reader, Short};
 use super::{Entry, EntryHead, Record, VaryRecord};
-use crate::key::Key;
+use crate::key::{Key, MAX_FIELDS};
 use crate::policy::Refusal;
 
 const MAGIC: [u8; 4] = *b"TQCE";
 
-/// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one server.
+/// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one
+/// server.
 const VERSION: u8 = 1;
 
 const ENTRY: u8 = 1;
@@ -41,10 +43,16 @@ const ENTRY_HEAD: usize = 8 + 8 + 8 + 2 + 2 + 8;
 /// A header without the bytes of its name and value. No name is empty.
 const HEADER: usize = 2 + 4;
 
+/// A field of a vary record: a length and at least one byte.
+const FIELD: usize = 2 + 1;
+
 const CHECKSUM: usize = 8;
 
 /// Header places reserved before any header is read. More than that is made as headers really come.
-const FEW_HEADERS: usize = 32;
+const FEW_HEADERS: usize = 8;
+
+/// Most header values of an entry. Inserting into a header map panics near its maximum; this is far below.
+const MAX_HEADERS: usize = 1024;
 
 /// Why bytes aren't a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +75,8 @@ impl From<Short> for DecodeError {
 ///
 /// # Errors
 ///
-/// [`Refusal::Unencodable`]: over what the format's lengths can say.
+/// [`Refusal::Unencodable`]: over what the format's lengths can say, or over the most headers or fields that a
+/// record has.
 pub(crate) fn encode(record: &Record) -> Result<Bytes, Refusal> {
     match record {
         Record::Entry(entry) => encode_entry(entry.head(), std::slice::from_ref(&entry.body)),
@@ -77,6 +86,9 @@ pub(crate) fn encode(record: &Record) -> Result<Bytes, Refusal> {
 
 /// The bytes of an entry whose body comes in chunks.
 pub(super) fn encode_entry(head: EntryHead<'_>, body: &[Bytes]) -> Result<Bytes, Refusal> {
+    if head.headers.len() > MAX_HEADERS {
+        return Err(Refusal::Unencodable);
+    }
     let body_len = body
         .iter()
         .try_fold(0_usize, |sum, chunk| sum.checked_add(chunk.len()))
@@ -102,6 +114,9 @@ pub(super) fn encode_entry(head: EntryHead<'_>, body: &[Bytes]) -> Result<Bytes,
 }
 
 fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
+    if record.fields.len() > MAX_FIELDS {
+        return Err(Refusal::Unencodable);
+    }
     let names = record.fields.iter().map(|name| 2 + name.as_str().len()).sum::<usize>();
     let mut out = preamble(VARY, &record.key, PREAMBLE + 6 + names + 16 * record.variants.len() + CHECKSUM);
     out.extend_from_slice(&narrow::<u16>(record.fields.len())?.to_le_bytes());
@@ -204,6 +219,9 @@ fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
 }
 
 fn headers(count: usize, from: &mut Reader) -> Result<HeaderMap, DecodeError> {
+    if count > MAX_HEADERS {
+        return Err(DecodeError::Corrupt);
+    }
     let places = count.min(from.len() / HEADER).min(FEW_HEADERS);
     let mut headers = HeaderMap::try_with_capacity(places).map_err(|_| DecodeError::Corrupt)?;
     for _ in 0..count {
@@ -219,7 +237,10 @@ fn headers(count: usize, from: &mut Reader) -> Result<HeaderMap, DecodeError> {
 fn vary(key: Key, mut from: Reader) -> Result<VaryRecord, DecodeError> {
     let fields_count = usize::from(from.u16()?);
     let variants_count = usize::try_from(from.u32()?).map_err(|_| DecodeError::Corrupt)?;
-    let mut fields = Vec::with_capacity(fields_count.min(from.len() / 3));
+    if fields_count > MAX_FIELDS {
+        return Err(DecodeError::Corrupt);
+    }
+    let mut fields = Vec::with_capacity(fields_count.min(from.len() / FIELD));
     for _ in 0..fields_count {
         let length = from.u16()?;
         fields.push(name_of(&from.bytes(length.into())?)?);

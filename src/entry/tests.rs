@@ -165,13 +165,71 @@ fn false_claims_under_a_right_checksum_are_found() {
     }
 }
 
+/// An entry's bytes with this many header values of one name, whatever encoding says of it.
+fn with_headers(count: u16) -> Bytes {
+    let (_, encoded) = Entry::seal(head(&HeaderMap::new()), &[]).expect("encodable");
+    resealed(&encoded, |content| {
+        content[HEADER_COUNT..BODY_LENGTH].copy_from_slice(&count.to_le_bytes());
+        for _ in 0..count {
+            content.extend_from_slice(b"\x04\0\x01\0\0\0linka");
+        }
+    })
+}
+
 #[test]
-fn what_the_lengths_cannot_say_is_refused() {
+fn an_entry_has_at_most_1024_header_values() {
     let mut headers = HeaderMap::new();
-    for _ in 0..=u16::MAX {
+    for _ in 0..1024 {
         headers.append(header::LINK, HeaderValue::from_static("a"));
     }
+    let (entry, encoded) = Entry::seal(head(&headers), &[]).expect("encodable");
+    assert_eq!(encoded, with_headers(1024));
+    assert_eq!(decode(encoded, &KEY), Ok(Record::Entry(entry.clone())));
+
+    headers.append(header::ETAG, HeaderValue::from_static("a"));
     assert_eq!(Entry::seal(head(&headers), &[]).map(|_| ()), Err(Refusal::Unencodable));
+    assert_eq!(encode(&Record::Entry(Entry { headers, ..entry })), Err(Refusal::Unencodable));
+    for count in [1025, u16::MAX] {
+        assert_eq!(decode(with_headers(count), &KEY), Err(DecodeError::Corrupt), "{count}");
+    }
+}
+
+/// A vary record of `count` fields with names of three letters, in order.
+fn with_fields(count: usize) -> VaryRecord {
+    let letter = |number: usize| char::from(b'a' + u8::try_from(number % 26).expect("a letter"));
+    let name = |number: usize| format!("{}{}{}", letter(number / 676), letter(number / 26), letter(number));
+    let fields = (0..count).map(|number| name(number).parse().expect("a good name")).collect();
+    VaryRecord { fields, ..vary_sample() }
+}
+
+#[test]
+fn a_vary_record_has_at_most_32_fields() {
+    let most = Record::Vary(with_fields(32));
+    let encoded = encode(&most).expect("encodable");
+    assert_eq!(decode(encoded.clone(), &KEY), Ok(most));
+    assert_eq!(encode(&Record::Vary(with_fields(33))), Err(Refusal::Unencodable));
+    let one_more = resealed(&encoded, |content| {
+        content[38] = 33;
+        let end = content.len() - 2 * 16;
+        content.splice(end..end, *b"\x03\0zzz");
+    });
+    assert_eq!(decode(one_more, &KEY), Err(DecodeError::Corrupt));
+}
+
+#[test]
+fn claims_reserve_no_more_than_a_few_fields() {
+    let fields = resealed(&Bytes::from(vec![0; 8]), |content| {
+        content.extend_from_slice(b"TQCE\x01\x02");
+        content.extend_from_slice(KEY.as_bytes());
+        content.extend_from_slice(b"\xff\xff\0\0\0\0");
+        (0..u16::MAX).for_each(|_| content.extend_from_slice(b"\x01\0a"));
+    });
+    for bytes in [fields, with_headers(u16::MAX)] {
+        let mut decoded = Ok(());
+        let used = allocation_counter::measure(|| decoded = decode(bytes.clone(), &KEY).map(|_| ()));
+        assert_eq!(decoded, Err(DecodeError::Corrupt));
+        assert!(used.bytes_total < 4096, "{used:?}");
+    }
 }
 
 #[test]

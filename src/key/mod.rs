@@ -16,7 +16,7 @@ mod tests;
 
 pub(crate) use self::primary::{original_uri, primary};
 pub(crate) use self::rules::{Identity, KeyRules};
-pub(crate) use self::vary::{variant, vary_fields};
+pub(crate) use self::vary::{MAX_FIELDS, variant, vary_fields};
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

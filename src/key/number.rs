@@ -2,8 +2,9 @@
 
 use ryu_js::Buffer;
 
-/// Writes the canonical form of the number that `text` begins with, and gives what follows it. `None` if there is no
-/// number, or its double denotes another decimal, or it is a negative zero.
+/// Writes the canonical form of the number that `text` begins with, and gives what follows it. `None` if
+/// there is no number, or its double denotes another decimal, or it is a negative zero, or only one of text
+/// and form is written as an integer: readers with types tell `5.0` from `5`.
 pub(super) fn canonical<'a>(text: &'a str, out: &mut Vec<u8>) -> Option<&'a str> {
     let (number, rest) = split(text)?;
     let double = number.text.parse::<f64>().ok().filter(|double| double.is_finite())?;
@@ -13,11 +14,17 @@ pub(super) fn canonical<'a>(text: &'a str, out: &mut Vec<u8>) -> Option<&'a str>
     // The zero that ryu-js writes has no sign, so a negative zero differs from it here.
     let exact = number.negative == held.negative
         && number.decimal_point() == held.decimal_point()
-        && number.significant().eq(held.significant());
+        && number.significant().eq(held.significant())
+        && is_integer(number.text) == is_integer(shortest);
     exact.then(|| {
         out.extend_from_slice(shortest.as_bytes());
         rest
     })
+}
+
+/// Whether a number has neither fraction nor exponent.
+fn is_integer(number: &str) -> bool {
+    !number.contains(['.', 'e', 'E'])
 }
 
 /// A number taken apart.

@@ -10,13 +10,14 @@ use super::material::{Domain, Field, Material, Sink};
 use super::rules::KeyRules;
 use crate::policy::Bypass;
 
-/// The key of a request. `principal` is the partition that the policy gave, `body` the whole request body of a policy
-/// that keys bodies.
+/// The key of a request. `principal` is the partition that the policy gave, `body` the whole request body of
+/// a policy that keys bodies.
 ///
 /// # Errors
 ///
-/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several `Host` fields.
-/// [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal.
+/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several
+/// `Host` fields. [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal.
+/// [`Bypass::Credentials`]: the URI has user information.
 pub(crate) fn primary(
     rules: &KeyRules,
     parts: &Parts,
@@ -28,8 +29,8 @@ pub(crate) fn primary(
     Ok(write(rules, parts, principal, body, &mut digest)?.finish())
 }
 
-/// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two resources would
-/// share a key.
+/// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two
+/// resources would share a key.
 pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get() {
@@ -50,16 +51,22 @@ pub(super) fn write<S: Sink>(
         return Err(Bypass::NoPrincipal);
     }
     let uri = original_uri(parts);
+    if has_userinfo(uri) || has_userinfo(&parts.uri) {
+        return Err(Bypass::Credentials);
+    }
     let mut to = Material::new(Domain::Primary, sink);
     to.part(Field::Scope, &rules.scope)?;
     // A HEAD request is answered by what GET stored.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     to.part(Field::Method, method.as_str().as_bytes())?;
-    if !rules.fixed_authority {
+    if rules.fixed_authority.is_none() {
         authority(uri, &parts.headers, &mut to)?;
     }
     to.part(Field::Path, uri.path().as_bytes())?;
-    rules.query.write(uri.query(), &mut to)?;
+    rules.query.write(uri.query(), (Field::Query, Field::Parameters), &mut to)?;
+    if parts.uri != *uri {
+        forwarded(rules, uri, &parts.uri, &mut to)?;
+    }
     for name in &rules.headers {
         lines(Field::Header, name, &parts.headers, &mut to)?;
     }
@@ -70,8 +77,13 @@ pub(super) fn write<S: Sink>(
     Ok(to.into_sink())
 }
 
-/// Scheme and authority. A handler may look at the URI's authority or at `Host`: where both are there and differ, both
-/// are part of the key, so that neither can poison the other's entries.
+/// Whether user information stands in front of the host. It may be a password, and its case counts.
+fn has_userinfo(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
+}
+
+/// Scheme and authority. A handler may look at the URI's authority or at `Host`: where both are there and
+/// differ, both are part of the key, so that neither can poison the other's entries.
 fn authority<S: Sink>(uri: &Uri, headers: &HeaderMap, to: &mut Material<S>) -> Result<(), Bypass> {
     let mut hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let host = hosts.next();
@@ -89,6 +101,31 @@ fn authority<S: Sink>(uri: &Uri, headers: &HeaderMap, to: &mut Material<S>) -> R
         Some(host) if !host.eq_ignore_ascii_case(authority) => to.lowercase(Field::Host, host),
         _ => Ok(()),
     }
+}
+
+/// The URI that goes on, where it isn't the original one. Below `Router::nest` it follows from that; but a
+/// middleware may rewrite it by anything that the request has, and a proxy may send the request that it got
+/// to another place.
+///
+/// A fixed authority stands for the client's names of this service, not for another place that the request is
+/// sent to.
+fn forwarded<S: Sink>(
+    rules: &KeyRules,
+    original: &Uri,
+    uri: &Uri,
+    to: &mut Material<S>,
+) -> Result<(), Bypass> {
+    let elsewhere = uri.authority() != original.authority() || uri.scheme() != original.scheme();
+    if elsewhere || rules.fixed_authority.is_none() {
+        if let Some(scheme) = uri.scheme_str() {
+            to.lowercase(Field::ForwardedScheme, scheme.as_bytes())?;
+        }
+        if let Some(authority) = uri.authority() {
+            to.lowercase(Field::ForwardedAuthority, authority.as_str().as_bytes())?;
+        }
+    }
+    to.part(Field::ForwardedPath, uri.path().as_bytes())?;
+    rules.query.write(uri.query(), (Field::ForwardedQuery, Field::ForwardedParameters), to)
 }
 
 /// All lines of one field, their number first; no lines differ from an empty one.

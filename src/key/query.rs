@@ -1,8 +1,8 @@
 //! Which query parameters count, and in which order.
 //!
-//! A query is split at `&`, a parameter's name ends at its first `=`. Names compare after percent-decoding, with `+` as
-//! a space, as handlers read them: else `%75tm_source` slips past a deny list, and `b=1&%62=2` changes the order of what
-//! the handler sees as one name. What is kept is keyed byte for byte.
+//! A query is split at `&`, a parameter's name ends at its first `=`. Names compare after percent-decoding,
+//! with `+` as a space, as handlers read them: else `%75tm_source` slips past a deny list, and `b=1&%62=2`
+//! changes the order of what the handler sees as one name. What is kept is keyed byte for byte.
 
 use std::cmp::Ordering;
 
@@ -42,12 +42,17 @@ impl QueryRules {
         })
     }
 
-    /// Frames the query: raw, or the list of the parameters that count. A query of which none is left is absent, as it
-    /// is for the handler.
-    pub(super) fn write<S: Sink>(&self, query: Option<&str>, to: &mut Material<S>) -> Result<(), Bypass> {
+    /// Frames the query: as `raw`, or as `parameters`, the list of those that count. A query of which none is
+    /// left is absent, as it is for the handler.
+    pub(super) fn write<S: Sink>(
+        &self,
+        query: Option<&str>,
+        (raw, parameters): (Field, Field),
+        to: &mut Material<S>,
+    ) -> Result<(), Bypass> {
         let Some(query) = query else { return Ok(()) };
         if !self.sort && !self.filters() {
-            return to.part(Field::Query, query.as_bytes());
+            return to.part(raw, query.as_bytes());
         }
         let mut kept = Few::<&[u8], FEW>::new();
         for parameter in query.split('&').map(str::as_bytes).filter(|parameter| self.keeps(parameter)) {
@@ -60,10 +65,11 @@ impl QueryRules {
             // Stable: repeats of a name keep their order, which handlers see.
             kept.as_mut_slice().sort_by(|a, b| compare_names(a, b));
         }
-        to.list(Field::Parameters, || kept.as_slice().iter().copied())
+        to.list(parameters, || kept.as_slice().iter().copied())
     }
 
-    /// The URI that the handler may see: without the parameters that aren't part of the key. `None`: it stays as it is.
+    /// The URI that the handler may see: without the parameters that aren't part of the key. `None`: it stays
+    /// as it is.
     pub(super) fn filtered_uri(&self, uri: &Uri) -> Option<Uri> {
         let query = uri.query()?;
         if !self.filters() || query.split('&').all(|parameter| self.keeps(parameter.as_bytes())) {

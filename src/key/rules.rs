@@ -1,8 +1,8 @@
 //! The key's side of a policy, parsed once.
 
-use http::HeaderName;
 use http::request::Parts;
 use http::uri::Authority;
+use http::{HeaderName, HeaderValue, header};
 
 use super::digest::Digest;
 use super::material::{Domain, Field, Material};
@@ -30,10 +30,11 @@ pub(crate) struct Identity {
 /// How a policy makes keys.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRules {
-    /// Digest of all that is the same for each request of the policy, so that a request hashes 32 bytes of it.
+    /// Digest of all that is the same for each request of the policy, so that a request hashes 32 bytes of
+    /// it.
     pub(super) scope: [u8; 32],
-    /// Whether the policy fixes the authority; it is part of the scope then.
-    pub(super) fixed_authority: bool,
+    /// The authority that the policy fixes; it is part of the scope.
+    pub(super) fixed_authority: Option<HeaderValue>,
     /// The chosen headers, sorted, without repeats; their names are part of the scope.
     pub(super) headers: Vec<HeaderName>,
     /// Whether every key needs a principal.
@@ -61,10 +62,11 @@ impl KeyRules {
             return Err(PolicyError::Field { field: "route", problem: "is empty".to_owned() });
         }
         let query = QueryRules::new(config)?;
+        let fixed_authority = authority.as_deref().map(host).transpose()?;
         let scope = scope(config, partitioned, identity, &headers, authority.as_deref())?;
         Ok(Self {
             scope,
-            fixed_authority: authority.is_some(),
+            fixed_authority,
             headers,
             partitioned,
             canonical_json: config.canonical_json,
@@ -72,8 +74,14 @@ impl KeyRules {
         })
     }
 
-    /// Takes from the request's URI what isn't part of its key, else one request's parameter shapes another's answer.
+    /// Takes from the request what isn't part of its key, else one request's parameter or `Host` shapes
+    /// another's answer.
     pub(crate) fn disguise(&self, parts: &mut Parts) {
+        if let Some(authority) = &self.fixed_authority
+            && parts.headers.contains_key(header::HOST)
+        {
+            parts.headers.insert(header::HOST, authority.clone());
+        }
         if let Some(uri) = self.query.filtered_uri(&parts.uri) {
             parts.uri = uri;
         }
@@ -86,8 +94,9 @@ impl KeyRules {
     }
 }
 
-/// The fingerprint of all that decides who may see an entry. What only decides how long it lives (times, limits) isn't
-/// part of it, so that changing that keeps the cache. Lists whose order means nothing are sorted.
+/// The fingerprint of all that decides who may see an entry. What only decides how long it lives (times,
+/// limits) isn't part of it, so that changing that keeps the cache. Lists whose order means nothing are
+/// sorted.
 fn scope(
     config: &PolicyConfig,
     partitioned: bool,
@@ -104,8 +113,7 @@ fn scope(
         material.optional(Field::FixedAuthority, authority.map(str::as_bytes))?;
         material.optional(Field::Route, config.route.as_deref().map(str::as_bytes))?;
         material.list(Field::KeyHeaders, || headers.iter().map(|name| name.as_str().as_bytes()))?;
-        let fields: Vec<_> = config.credential_fields.iter().map(|name| name.to_ascii_lowercase()).collect();
-        names(Field::CredentialFields, &fields, &mut material)?;
+        names(Field::CredentialFields, &lowercase(&config.credential_fields), &mut material)?;
         if let Some(cookies) = &config.session_cookies {
             names(Field::SessionCookies, cookies, &mut material)?;
         }
@@ -121,6 +129,8 @@ fn scope(
             config.key_body.is_some(),
         ];
         material.part(Field::Switches, &switches.map(u8::from))?;
+        // Entries that keep a field aren't for a policy that takes that field for one requester's own.
+        names(Field::PerRequestFields, &lowercase(&config.per_request_fields), &mut material)?;
         let mut digest = material.into_sink();
         Ok(digest.finish())
     };
@@ -137,6 +147,10 @@ fn names(field: Field, names: &[String], to: &mut Material<Digest>) -> Result<()
     names.sort_unstable();
     names.dedup();
     to.list(field, || names.iter().copied())
+}
+
+fn lowercase(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 fn header_names(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
@@ -156,11 +170,20 @@ fn header_names(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
 
 /// A fixed authority, with small letters.
 fn authority(text: &str) -> Result<String, PolicyError> {
-    let refuse = |problem: &str| PolicyError::Field { field: "authority", problem: problem.to_owned() };
-    let parsed = text.parse::<Authority>().map_err(|_| refuse("is not a host, optionally with a port"))?;
+    let parsed =
+        text.parse::<Authority>().map_err(|_| bad_authority("is not a host, optionally with a port"))?;
     // Not echoed: what stands before the `@` may be a password.
     if parsed.as_str().contains('@') {
-        return Err(refuse("has user information in front of the host"));
+        return Err(bad_authority("has user information in front of the host"));
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// The `Host` that handlers see under a fixed authority.
+fn host(authority: &str) -> Result<HeaderValue, PolicyError> {
+    HeaderValue::from_str(authority).map_err(|_| bad_authority("can't stand in a `Host` field"))
+}
+
+fn bad_authority(problem: &str) -> PolicyError {
+    PolicyError::Field { field: "authority", problem: problem.to_owned() }
 }

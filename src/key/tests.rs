@@ -1,5 +1,7 @@
 //! Keys of requests; the other parts have files of their own.
 
+#[cfg(feature = "axum")]
+mod forwarded;
 mod json;
 mod query;
 mod scope;
@@ -277,6 +279,18 @@ fn two_host_fields_bypass_unless_the_authority_is_fixed() {
 }
 
 #[test]
+fn user_information_in_the_uri_bypasses() {
+    let fixed = PolicyConfig { authority: Some("search".to_owned()), ..PolicyConfig::default() };
+    for config in [PolicyConfig::default(), fixed] {
+        for uri in ["http://user:Secret@a/x", "http://user@a/x", "http://@a/x"] {
+            let key = primary(&rules(&config), &get(uri, &[]), None, None);
+            assert_eq!(key, Err(Bypass::Credentials), "{uri}");
+        }
+        assert!(primary(&rules(&config), &get("http://a/@x?y@z", &[]), None, None).is_ok());
+    }
+}
+
+#[test]
 fn chosen_headers_count_with_all_their_lines() {
     let config = PolicyConfig { key_headers: vec!["X-Tenant".to_owned()], ..PolicyConfig::default() };
     let of = |lines: &[&[u8]]| {
@@ -295,18 +309,6 @@ fn chosen_headers_count_with_all_their_lines() {
     for (place, key) in keys.iter().enumerate() {
         assert!(!keys[..place].contains(key), "{place}");
     }
-}
-
-#[cfg(feature = "axum")]
-#[test]
-fn the_original_uri_wins_over_the_stripped_one() {
-    let nested = |original: &'static str| {
-        let mut parts = get("/1", &[]);
-        parts.extensions.insert(axum::extract::OriginalUri(http::Uri::from_static(original)));
-        key(&PolicyConfig::default(), &parts)
-    };
-    assert_ne!(nested("/users/1"), nested("/orders/1"));
-    assert_eq!(nested("/users/1"), plain("/users/1", &[]));
 }
 
 #[test]

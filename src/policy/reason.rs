@@ -132,17 +132,55 @@ reasons! {
 }
 
 impl Refusal {
-    /// Whether the next response for this key is likely to be refused too, so that requests needn't wait for it.
+    /// Whether the next response for this key is likely to be refused too, so that requests needn't wait for
+    /// it. What one requester can bring about for itself isn't: it would end collapsing for all others.
     pub(crate) const fn is_structural(self) -> bool {
-        !matches!(
-            self,
+        match self {
+            Self::Status
+            | Self::NoStore
+            | Self::HandlerNoStore
+            | Self::Private
+            | Self::NoCache
+            | Self::ZeroLifetime
+            | Self::SetCookie
+            | Self::VaryStar
+            | Self::CspNonce
+            | Self::Streaming
+            | Self::TooLarge
+            | Self::Trailers
+            // Counted for a body that streams longer than a fill may take; the next one will too.
+            | Self::FillTimeout
+            | Self::Unencodable => true,
             Self::ServerError
-                | Self::BodyError
-                | Self::LengthMismatch
-                | Self::RecordingBudget
-                | Self::FillTimeout
-                | Self::FillAborted
-                | Self::Head
-        )
+            | Self::VaryLimit
+            | Self::OriginEcho
+            | Self::BodyError
+            | Self::LengthMismatch
+            | Self::RecordingBudget
+            | Self::StoreIf
+            | Self::Head
+            | Self::FillAborted => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal;
+
+    #[test]
+    fn no_requester_ends_collapsing_for_the_others() {
+        for refusal in [Refusal::OriginEcho, Refusal::StoreIf, Refusal::VaryLimit, Refusal::Head] {
+            assert!(!refusal.is_structural(), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_will_be_refused_again_is_structural() {
+        for refusal in
+            [Refusal::SetCookie, Refusal::Private, Refusal::VaryStar, Refusal::TooLarge, Refusal::FillTimeout]
+        {
+            assert!(refusal.is_structural(), "{refusal}");
+        }
     }
 }

@@ -44,7 +44,7 @@ fn namespaces_applications_and_generations_never_meet() {
 #[test]
 fn each_field_that_decides_who_may_see_an_entry_changes_the_key() {
     let mut keys = vec![key(&PolicyConfig::default(), true, &Identity::default())];
-    let changes: [(&str, PolicyConfig); 14] = [
+    let changes: [(&str, PolicyConfig); 16] = [
         ("key_headers", changed(|config| config.key_headers = owned(&["a"]))),
         ("credential_fields", changed(|config| config.credential_fields = Vec::new())),
         ("strip_credentials", changed(|config| config.strip_credentials = true)),
@@ -58,6 +58,8 @@ fn each_field_that_decides_who_may_see_an_entry_changes_the_key() {
         ("key_body", changed(|config| config.key_body = Some(1))),
         ("authority", changed(|config| config.authority = Some("a".to_owned()))),
         ("route", changed(|config| config.route = Some("a".to_owned()))),
+        ("no per_request_fields", changed(|config| config.per_request_fields = Vec::new())),
+        ("per_request_fields", changed(|config| config.per_request_fields = owned(&["a"]))),
         ("not partitioned", PolicyConfig::default()),
     ];
     for (field, config) in changes {
@@ -68,13 +70,14 @@ fn each_field_that_decides_who_may_see_an_entry_changes_the_key() {
 }
 
 #[test]
-fn limits_times_order_and_case_leave_the_key_alone() {
+fn limits_times_labels_order_and_case_leave_the_key_alone() {
     let same = |a: &PolicyConfig, b: &PolicyConfig| {
         assert_eq!(key(a, false, &Identity::default()), key(b, false, &Identity::default()));
     };
     let limits = changed(|config| {
         config.ttl = Some(std::time::Duration::from_secs(1));
         config.max_body = 1;
+        config.label = Some("search".to_owned());
     });
     same(&PolicyConfig::default(), &limits);
     let body = |limit| changed(|config| config.key_body = Some(limit));
@@ -83,6 +86,7 @@ fn limits_times_order_and_case_leave_the_key_alone() {
         changed(|config| {
             config.key_headers = owned(headers);
             config.credential_fields = owned(fields);
+            config.per_request_fields = owned(fields);
             config.deny_query = owned(deny);
             config.authority = Some(authority.to_owned());
         })
@@ -91,6 +95,21 @@ fn limits_times_order_and_case_leave_the_key_alone() {
         &lists(&["a", "B"], &["x", "Y"], &["p", "q*"], "Search"),
         &lists(&["b", "A", "a"], &["y", "X"], &["q*", "p", "p"], "search"),
     );
+}
+
+#[test]
+fn a_fixed_authority_is_the_only_host_that_a_handler_sees() {
+    let hosts = |authority: Option<&str>, headers: &[(&str, &[u8])]| {
+        let config = changed(|config| config.authority = authority.map(str::to_owned));
+        let mut parts = get("/x", headers);
+        KeyRules::new(&config, false, &Identity::default()).expect("a good policy").disguise(&mut parts);
+        let hosts = parts.headers.get_all("host").iter();
+        hosts.map(|host| host.to_str().expect("ASCII").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(Some("Search:80"), &[("host", b"evil")]), ["search:80"]);
+    assert_eq!(hosts(Some("search"), &[("host", b"evil"), ("host", b"worse")]), ["search"]);
+    assert_eq!(hosts(Some("search"), &[]), [""; 0]);
+    assert_eq!(hosts(None, &[("host", b"a")]), ["a"]);
 }
 
 #[test]

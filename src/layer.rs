@@ -23,7 +23,7 @@ pub struct CacheLayer<K = HeadKey> {
 impl<K> CacheLayer<K> {
     pub(crate) fn new(shared: Arc<Shared>, routes: Routes<K>) -> Result<Self, PolicyError> {
         let table = routes.resolve(|pattern, config, hooks| {
-            let label = config.route.as_deref().or(pattern).unwrap_or("default");
+            let label = config.label.as_deref().or(config.route.as_deref()).or(pattern).unwrap_or("default");
             let rules = Rules::new(config, hooks, shared.default_ttl)?;
             let limits = &shared.limits;
             within("max_body", rules.max_body, "recording_bytes", limits.recording_bytes)?;

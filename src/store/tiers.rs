@@ -26,9 +26,6 @@ const MAX_VARIANTS: usize = 16;
 /// Difference of clocks that isn't worth a miss, milliseconds.
 const SKEW: Millis = 1000;
 
-/// Request fields that may tell a resource's variants apart.
-const MAX_FIELDS: usize = 32;
-
 /// Where a request's entry stands, as far as is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -293,7 +290,7 @@ impl Tiers {
         if all.is_empty() {
             return Ok(Place { key: target.primary, fields: Arc::new([]) });
         }
-        if all.len() > MAX_FIELDS {
+        if all.len() > key::MAX_FIELDS {
             return Err(Refusal::VaryLimit);
         }
         if all != known.fields {

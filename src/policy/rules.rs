@@ -161,7 +161,7 @@ fn check_key_parts(config: &PolicyConfig) -> Result<(), PolicyError> {
 /// Labels are shown in the stats as they are.
 fn check_label(label: Option<&str>) -> Result<(), PolicyError> {
     match label {
-        Some(label) if label.is_empty() => Err(error("label", "is empty")),
+        Some("") => Err(error("label", "is empty")),
         Some(label) if label.len() > MAX_LABEL => {
             Err(error("label", format!("is {} bytes long; the most is {MAX_LABEL}", label.len())))
         }

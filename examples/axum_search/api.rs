@@ -55,9 +55,10 @@ pub(crate) fn router(cache: &QueryCache, index: Index) -> Router {
     let authority = format!("search-{}", index.digest());
     let search = Search { index: Arc::new(index), cores: Arc::new(Semaphore::new(cores)) };
 
-    let answers = Policy::ttl(Duration::from_secs(60)).authority(&authority);
-    let posted = answers.clone().methods([Method::POST]).key_body(64 << 10).canonical_json();
-    let documents = Policy::ttl(Duration::from_secs(300)).authority(&authority);
+    let answers = Policy::ttl(Duration::from_secs(60)).authority(&authority).label("search");
+    let posted =
+        answers.clone().label("search by body").methods([Method::POST]).key_body(64 << 10).canonical_json();
+    let documents = Policy::ttl(Duration::from_secs(300)).authority(&authority).label("documents");
 
     Router::new()
         .route(

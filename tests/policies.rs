@@ -365,6 +365,7 @@ async fn a_policy_that_cannot_be_used_is_an_error_that_names_the_field() {
         ("key_headers", Policy::ttl(MINUTE).key_headers(["two words"])),
         ("authority", Policy::ttl(MINUTE).authority("user:s3cret@host")),
         ("route", Policy::ttl(MINUTE).route("")),
+        ("label", Policy::ttl(MINUTE).label("")),
         ("allow_query", Policy::ttl(MINUTE).allow_query([""])),
         ("deny_query", Policy::ttl(MINUTE).deny_query(["a*b"])),
         ("session_cookies", Policy::ttl(MINUTE).session_cookies(["a b"])),

@@ -152,6 +152,15 @@ impl<K> Policy<K> {
         self
     }
 
+    /// The name of the policy's row in the stats: 1 to 64 printable ASCII characters. Policies with one label share a row.
+    /// It isn't part of the key. Default: the policy's [`route`](Self::route), else the pattern of the table, else
+    /// `default`.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>) -> Self {
+        self.config.label = Some(name.into());
+        self
+    }
+
     /// The order of differently named query parameters doesn't matter; that of equally named ones does.
     #[must_use]
     pub fn sort_query(mut self) -> Self {

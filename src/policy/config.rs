@@ -52,6 +52,9 @@ pub struct PolicyConfig {
     pub authority: Option<String>,
     /// A name that stands for the path prefix a router strips. Default: none.
     pub route: Option<String>,
+    /// Name of the policy's row in the stats, 1 to 64 printable ASCII characters. Not part of the key.
+    /// Default: `route`, else the pattern of the table, else `default`.
+    pub label: Option<String>,
     /// Query parameters are keyed in the order of their names. Default: false.
     pub sort_query: bool,
     /// The only query parameters that are kept. Default: all.
@@ -110,6 +113,7 @@ impl Default for PolicyConfig {
             key_headers: Vec::new(),
             authority: None,
             route: None,
+            label: None,
             sort_query: false,
             allow_query: None,
             deny_query: Vec::new(),

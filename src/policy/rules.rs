@@ -13,6 +13,9 @@ use super::{Etag, Hooks, PolicyConfig};
 use crate::clock::{Millis, millis};
 use crate::error::PolicyError;
 
+/// Longest label, bytes.
+const MAX_LABEL: usize = 64;
+
 /// A validated policy. Its methods, all pure, stand beside what they decide: `gate`, `judge`, `fields`.
 pub(crate) struct Rules {
     /// Largest response body that is stored, bytes.
@@ -57,6 +60,7 @@ impl Rules {
     ) -> Result<Self, PolicyError> {
         let key_headers = header_names("key_headers", &config.key_headers)?;
         check_key_parts(config)?;
+        check_label(config.label.as_deref())?;
         if hooks.partition_by.is_some() && config.strip_credentials {
             return Err(error(
                 "strip_credentials",
@@ -152,6 +156,20 @@ fn check_key_parts(config: &PolicyConfig) -> Result<(), PolicyError> {
         return Err(error("canonical_json", "needs `key_body`"));
     }
     Ok(())
+}
+
+/// Labels are shown in the stats as they are.
+fn check_label(label: Option<&str>) -> Result<(), PolicyError> {
+    match label {
+        Some("") => Err(error("label", "is empty")),
+        Some(label) if label.len() > MAX_LABEL => {
+            Err(error("label", format!("is {} bytes long; the most is {MAX_LABEL}", label.len())))
+        }
+        Some(label) if !label.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {
+            Err(error("label", "has a character that isn't printable ASCII"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn header_names(field: &'static str, names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {

@@ -70,13 +70,14 @@ fn each_field_that_decides_who_may_see_an_entry_changes_the_key() {
 }
 
 #[test]
-fn limits_times_order_and_case_leave_the_key_alone() {
+fn limits_times_labels_order_and_case_leave_the_key_alone() {
     let same = |a: &PolicyConfig, b: &PolicyConfig| {
         assert_eq!(key(a, false, &Identity::default()), key(b, false, &Identity::default()));
     };
     let limits = changed(|config| {
         config.ttl = Some(std::time::Duration::from_secs(1));
         config.max_body = 1;
+        config.label = Some("search".to_owned());
     });
     same(&PolicyConfig::default(), &limits);
     let body = |limit| changed(|config| config.key_body = Some(limit));

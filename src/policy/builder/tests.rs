@@ -13,6 +13,7 @@ fn full() -> Policy<BodyKey> {
         .key_headers(["Accept"])
         .authority("search")
         .route("r")
+        .label("l")
         .sort_query()
         .allow_query(["q"])
         .deny_query(["utm_*"])
@@ -41,6 +42,7 @@ fn every_method_writes_its_field() {
         key_headers: strings(&["Accept"]),
         authority: Some("search".to_owned()),
         route: Some("r".to_owned()),
+        label: Some("l".to_owned()),
         sort_query: true,
         allow_query: Some(strings(&["q"])),
         deny_query: strings(&["utm_*"]),

@@ -61,6 +61,11 @@ fn every_bad_value_is_an_error_that_names_its_field() {
         (wrong(|c| c.deny_query = strings(&["*"])), "deny_query"),
         (wrong(|c| c.authority = Some(String::new())), "authority"),
         (wrong(|c| c.route = Some(String::new())), "route"),
+        (wrong(|c| c.label = Some(String::new())), "label"),
+        (wrong(|c| c.label = Some("x".repeat(65))), "label"),
+        (wrong(|c| c.label = Some("a\nb".to_owned())), "label"),
+        (wrong(|c| c.label = Some("\u{7f}".to_owned())), "label"),
+        (wrong(|c| c.label = Some("\u{e9}".to_owned())), "label"),
         (wrong(|c| c.canonical_json = true), "canonical_json"),
     ] {
         assert!(error.starts_with(&format!("policy field `{field}`: ")), "{field}: {error:?}");
@@ -73,6 +78,8 @@ fn good_values_are_accepted() {
     assert_eq!(wrong(|c| c.ttl = Some(Duration::from_millis(MAX_LIFETIME))), "");
     assert_eq!(wrong(|c| (c.methods, c.key_body) = (strings(&["GET", "HEAD"]), Some(1))), "");
     assert_eq!(wrong(|c| (c.methods, c.key_body) = (strings(&["QUERY", "POST"]), Some(1))), "");
+    assert_eq!(wrong(|c| c.label = Some("~".repeat(64))), "");
+    assert_eq!(wrong(|c| c.label = Some("full text, /v1".to_owned())), "");
     assert_eq!(wrong(|c| (c.allow_query, c.session_cookies) = (Some(Vec::new()), Some(Vec::new()))), "");
 }
 

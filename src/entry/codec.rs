@@ -11,10 +11,10 @@
 //! xxh3-64 of all before, u64
 //! ```
 //!
-//! Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order, and the
-//! same record always gives the same bytes. The checksum finds damage, not malice; whoever may write to the shared tier
-//! may write entries. But whatever the bytes are, decoding doesn't panic, and reserves for no more than they can hold, nor
-//! for more than a few fields before they are read.
+//! Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order,
+//! and the same record always gives the same bytes. The checksum finds damage, not malice; whoever may write
+//! to the shared tier may write entries. But whatever the bytes are, decoding doesn't panic, and reserves for
+//! no more than they can hold, nor for more than a few fields before they are read.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -27,7 +27,8 @@ use crate::policy::Refusal;
 
 const MAGIC: [u8; 4] = *b"TQCE";
 
-/// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one server.
+/// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one
+/// server.
 const VERSION: u8 = 1;
 
 const ENTRY: u8 = 1;
@@ -50,7 +51,7 @@ const CHECKSUM: usize = 8;
 /// Header places reserved before any header is read. More than that is made as headers really come.
 const FEW_HEADERS: usize = 8;
 
-/// Most header values of an entry. A header map has a maximum near which inserting panics; this is far below it.
+/// Most header values of an entry. Inserting into a header map panics near its maximum; this is far below.
 const MAX_HEADERS: usize = 1024;
 
 /// Why bytes aren't a record.
@@ -74,7 +75,8 @@ impl From<Short> for DecodeError {
 ///
 /// # Errors
 ///
-/// [`Refusal::Unencodable`]: over what the format's lengths can say, or with more headers or fields than a record has.
+/// [`Refusal::Unencodable`]: over what the format's lengths can say, or over the most headers or fields that a
+/// record has.
 pub(crate) fn encode(record: &Record) -> Result<Bytes, Refusal> {
     match record {
         Record::Entry(entry) => encode_entry(entry.head(), std::slice::from_ref(&entry.body)),

@@ -63,13 +63,14 @@ pub(crate) struct EntryHead<'a> {
     pub(crate) lifetime: Millis,
 }
 
-/// What a header map keeps for each place it has: a bucket (hash, name, value, links) and its share of the index.
+/// What a header map keeps for each place it has: a bucket (hash, name, value, links) and its share of the
+/// index.
 const HEADER_PLACE: usize = 128;
 
 impl Entry {
-    /// Makes an entry of a head and a body's chunks, and its encoded form. The body is copied once, into the encoded form,
-    /// of which the entry's body and header values are slices: nothing of the buffers that the response came in stays
-    /// alive.
+    /// Makes an entry of a head and a body's chunks, and its encoded form. The body is copied once, into the
+    /// encoded form, of which the entry's body and header values are slices: nothing of the buffers that the
+    /// response came in stays alive.
     ///
     /// # Errors
     ///
@@ -92,9 +93,9 @@ impl Entry {
         }
     }
 
-    /// The bytes that it keeps alive, estimated: itself, the one buffer that body and header values are slices of, and
-    /// the header map's places. Right for entries from [`seal`](Self::seal) and [`decode`]; their bytes are counted as
-    /// encoded. Allocator overhead isn't.
+    /// The bytes that it keeps alive, estimated: itself, the one buffer that body and header values are
+    /// slices of, and the header map's places. Right for entries from [`seal`](Self::seal) and [`decode`];
+    /// their bytes are counted as encoded. Allocator overhead isn't.
     pub(crate) fn weight(&self) -> u64 {
         let buffer = codec::entry_len(&self.headers, self.body.len()).unwrap_or(usize::MAX);
         let places = self.headers.capacity().saturating_mul(HEADER_PLACE);

@@ -7,8 +7,8 @@ use super::material::{Field, Form, Material, Sink};
 use super::primary::lines;
 use crate::policy::Bypass;
 
-/// Writes a body together with the fields that say how to read it: the same bytes as another type, or in another
-/// coding, are another question.
+/// Writes a body together with the fields that say how to read it: the same bytes as another type, or in
+/// another coding, are another question.
 pub(super) fn write<S: Sink>(
     canonical_json: bool,
     headers: &HeaderMap,

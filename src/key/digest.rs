@@ -14,8 +14,8 @@ const CONTEXT: &str = "tower-query-cache v1 key material";
 /// Hashed once: in derive-key mode the context costs a whole hash of its own.
 static CONTEXT_KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(CONTEXT));
 
-/// Bytes collected before the hasher gets them. Frames are small, and the hasher is faster on few large pieces;
-/// the material of most requests fits.
+/// Bytes collected before the hasher gets them. Frames are small, and the hasher is faster on few large
+/// pieces; the material of most requests fits.
 const BUFFER: usize = 256;
 
 /// A sink that hashes, without heap. It has no `Debug`: what it holds may be a credential.

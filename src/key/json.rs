@@ -1,18 +1,19 @@
 //! Canonical JSON ([RFC 8785]), for texts inside I-JSON ([RFC 7493]) only.
 //!
-//! Two bodies may share a key only if every reader takes them for the same value. So exactly this is joined: space
-//! between tokens, the order of an object's members, escapes of characters in strings and names, and spellings of a
-//! number that differ in its zeros and its exponent alone, such as `4.50` and `45e-1`.
+//! Two bodies may share a key only if every reader takes them for the same value. So exactly this is joined:
+//! space between tokens, the order of an object's members, escapes of characters in strings and names, and
+//! spellings of a number that differ in its zeros and its exponent alone, such as `4.50` and `45e-1`.
 //!
-//! What readers disagree about has no canonical form here, and is keyed as it is: repeated names, lone surrogates,
-//! noncharacters, a byte order mark, nesting deeper than [`MAX_DEPTH`], `-0`, numbers that a double doesn't hold
-//! exactly, and numbers that are written as an integer while their canonical form isn't, or the reverse: a reader of
-//! integers takes `5` and refuses `5.0`. A double *holds* a number if the double's shortest form denotes the very
-//! decimal of the text: `0.1` and `1e30` are fine, `9007199254740993` isn't.
+//! What readers disagree about has no canonical form here, and is keyed as it is: repeated names, lone
+//! surrogates, noncharacters, a byte order mark, nesting deeper than [`MAX_DEPTH`], `-0`, numbers that a
+//! double doesn't hold exactly, and numbers that are written as an integer while their canonical form isn't,
+//! or the reverse: a reader of integers takes `5` and refuses `5.0`. A double *holds* a number if the
+//! double's shortest form denotes the very decimal of the text: `0.1` and `1e30` are fine, `9007199254740993`
+//! isn't.
 //!
-//! One pass over the text. Members are moved into their order when their object ends, so a byte moves at most once for
-//! each level it is nested in. Memory: the canonical form (at most 6 times the text), names, and 16 bytes for each member
-//! of the objects that are open.
+//! One pass over the text. Members are moved into their order when their object ends, so a byte moves at most
+//! once for each level it is nested in. Memory: the canonical form (at most 6 times the text), names, and 16
+//! bytes for each member of the objects that are open.
 //!
 //! [RFC 8785]: https://www.rfc-editor.org/rfc/rfc8785
 //! [RFC 7493]: https://www.rfc-editor.org/rfc/rfc7493
@@ -132,8 +133,8 @@ impl Parser<'_> {
         Some(())
     }
 
-    /// Brings the members from `first_member` on, whose forms begin at `start`, into the order of their names' UTF-16
-    /// code units. `None` if a name repeats.
+    /// Brings the members from `first_member` on, whose forms begin at `start`, into the order of their
+    /// names' UTF-16 code units. `None` if a name repeats.
     fn order(&mut self, first_member: usize, start: usize) -> Option<()> {
         let names = &self.names;
         let name = |member: &Member| names.get(range(member.name)).unwrap_or_default().encode_utf16();

@@ -2,18 +2,18 @@
 //!
 //! # Why no two lists of parts share their material
 //!
-//! Material is one [`Domain`] byte, then frames. A frame begins with its [`Field`] byte, and that byte alone tells its
-//! shape:
+//! Material is one [`Domain`] byte, then frames. A frame begins with its [`Field`] byte, and that byte alone
+//! tells its shape:
 //!
 //! - a *part*: length (`u32`, little-endian), then as many bytes;
 //! - a *list*: count (`u32`), then that many items, each a length (`u32`) and its bytes;
 //! - a *body*: one byte for its form, length (`u64`), then as many bytes.
 //!
-//! A reader that knows the shapes always knows where the frame it reads ends, so material decodes to one sequence of
-//! frames only. Lengths come before bytes, so that nothing inside a part can pass for a boundary. A writer emits frames
-//! in one fixed order, each at most once, or, for repeated ones such as the chosen headers, once for each name of a list
-//! that another frame fixes; a part that is absent has no frame, and an empty one has a frame of length 0. Therefore
-//! equal material means equal parts.
+//! A reader that knows the shapes always knows where the frame it reads ends, so material decodes to one
+//! sequence of frames only. Lengths come before bytes, so that nothing inside a part can pass for a boundary.
+//! A writer emits frames in one fixed order, each at most once, or, for repeated ones such as the chosen
+//! headers, once for each name of a list that another frame fixes; a part that is absent has no frame, and an
+//! empty one has a frame of length 0. Therefore equal material means equal parts.
 
 use crate::policy::Bypass;
 
@@ -139,8 +139,8 @@ pub(crate) enum Form {
     CanonicalJson = 2,
 }
 
-/// Writes frames into a sink. Over the limit it fails, and the key isn't made: no part is ever dropped or cut.
-/// It has no `Debug`: what it holds may be a credential.
+/// Writes frames into a sink. Over the limit it fails, and the key isn't made: no part is ever dropped or
+/// cut. It has no `Debug`: what it holds may be a credential.
 pub(crate) struct Material<S> {
     sink: S,
     left: usize,
@@ -152,8 +152,8 @@ impl<S: Sink> Material<S> {
         Self::with_limit(domain, sink, MAX_MATERIAL)
     }
 
-    /// Material of at most `limit` bytes without the body. Anything over `u32::MAX` is a limit of `u32::MAX`, since
-    /// that is the most a length can say.
+    /// Material of at most `limit` bytes without the body. Anything over `u32::MAX` is a limit of `u32::MAX`,
+    /// since that is the most a length can say.
     pub(crate) fn with_limit(domain: Domain, mut sink: S, limit: usize) -> Self {
         sink.put(&[domain as u8]);
         Self { sink, left: limit.min(u32::MAX as usize) }

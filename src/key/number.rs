@@ -2,9 +2,9 @@
 
 use ryu_js::Buffer;
 
-/// Writes the canonical form of the number that `text` begins with, and gives what follows it. `None` if there is no
-/// number, or its double denotes another decimal, or it is a negative zero, or only one of text and form is written as
-/// an integer: readers with types tell `5.0` from `5`.
+/// Writes the canonical form of the number that `text` begins with, and gives what follows it. `None` if
+/// there is no number, or its double denotes another decimal, or it is a negative zero, or only one of text
+/// and form is written as an integer: readers with types tell `5.0` from `5`.
 pub(super) fn canonical<'a>(text: &'a str, out: &mut Vec<u8>) -> Option<&'a str> {
     let (number, rest) = split(text)?;
     let double = number.text.parse::<f64>().ok().filter(|double| double.is_finite())?;

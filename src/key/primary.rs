@@ -10,14 +10,14 @@ use super::material::{Domain, Field, Material, Sink};
 use super::rules::KeyRules;
 use crate::policy::Bypass;
 
-/// The key of a request. `principal` is the partition that the policy gave, `body` the whole request body of a policy
-/// that keys bodies.
+/// The key of a request. `principal` is the partition that the policy gave, `body` the whole request body of
+/// a policy that keys bodies.
 ///
 /// # Errors
 ///
-/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several `Host`
-/// fields. [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal. [`Bypass::Credentials`]: the URI
-/// has user information.
+/// [`Bypass::KeyTooLong`]: the material without the body is over 16 KiB. [`Bypass::KeyMalformed`]: several
+/// `Host` fields. [`Bypass::NoPrincipal`]: the policy partitions, and there is no principal.
+/// [`Bypass::Credentials`]: the URI has user information.
 pub(crate) fn primary(
     rules: &KeyRules,
     parts: &Parts,
@@ -29,8 +29,8 @@ pub(crate) fn primary(
     Ok(write(rules, parts, principal, body, &mut digest)?.finish())
 }
 
-/// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two resources would
-/// share a key.
+/// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two
+/// resources would share a key.
 pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get() {
@@ -77,13 +77,13 @@ pub(super) fn write<S: Sink>(
     Ok(to.into_sink())
 }
 
-/// Whether the authority has user information in front of the host. It may be a password, and its case counts.
+/// Whether user information stands in front of the host. It may be a password, and its case counts.
 fn has_userinfo(uri: &Uri) -> bool {
     uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
 }
 
-/// Scheme and authority. A handler may look at the URI's authority or at `Host`: where both are there and differ, both
-/// are part of the key, so that neither can poison the other's entries.
+/// Scheme and authority. A handler may look at the URI's authority or at `Host`: where both are there and
+/// differ, both are part of the key, so that neither can poison the other's entries.
 fn authority<S: Sink>(uri: &Uri, headers: &HeaderMap, to: &mut Material<S>) -> Result<(), Bypass> {
     let mut hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let host = hosts.next();
@@ -103,10 +103,12 @@ fn authority<S: Sink>(uri: &Uri, headers: &HeaderMap, to: &mut Material<S>) -> R
     }
 }
 
-/// The URI that goes on, where it isn't the original one. Below `Router::nest` it follows from that; but a middleware may
-/// rewrite it by anything that the request has, and a proxy may send the request that it got to another place.
+/// The URI that goes on, where it isn't the original one. Below `Router::nest` it follows from that; but a
+/// middleware may rewrite it by anything that the request has, and a proxy may send the request that it got
+/// to another place.
 ///
-/// A fixed authority stands for the client's names of this service, not for another place that the request is sent to.
+/// A fixed authority stands for the client's names of this service, not for another place that the request is
+/// sent to.
 fn forwarded<S: Sink>(
     rules: &KeyRules,
     original: &Uri,

@@ -1,8 +1,8 @@
 //! Which query parameters count, and in which order.
 //!
-//! A query is split at `&`, a parameter's name ends at its first `=`. Names compare after percent-decoding, with `+` as
-//! a space, as handlers read them: else `%75tm_source` slips past a deny list, and `b=1&%62=2` changes the order of what
-//! the handler sees as one name. What is kept is keyed byte for byte.
+//! A query is split at `&`, a parameter's name ends at its first `=`. Names compare after percent-decoding,
+//! with `+` as a space, as handlers read them: else `%75tm_source` slips past a deny list, and `b=1&%62=2`
+//! changes the order of what the handler sees as one name. What is kept is keyed byte for byte.
 
 use std::cmp::Ordering;
 
@@ -42,8 +42,8 @@ impl QueryRules {
         })
     }
 
-    /// Frames the query: as `raw`, or as `parameters`, the list of those that count. A query of which none is left is
-    /// absent, as it is for the handler.
+    /// Frames the query: as `raw`, or as `parameters`, the list of those that count. A query of which none is
+    /// left is absent, as it is for the handler.
     pub(super) fn write<S: Sink>(
         &self,
         query: Option<&str>,
@@ -68,7 +68,8 @@ impl QueryRules {
         to.list(parameters, || kept.as_slice().iter().copied())
     }
 
-    /// The URI that the handler may see: without the parameters that aren't part of the key. `None`: it stays as it is.
+    /// The URI that the handler may see: without the parameters that aren't part of the key. `None`: it stays
+    /// as it is.
     pub(super) fn filtered_uri(&self, uri: &Uri) -> Option<Uri> {
         let query = uri.query()?;
         if !self.filters() || query.split('&').all(|parameter| self.keeps(parameter.as_bytes())) {

@@ -30,7 +30,8 @@ pub(crate) struct Identity {
 /// How a policy makes keys.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRules {
-    /// Digest of all that is the same for each request of the policy, so that a request hashes 32 bytes of it.
+    /// Digest of all that is the same for each request of the policy, so that a request hashes 32 bytes of
+    /// it.
     pub(super) scope: [u8; 32],
     /// The authority that the policy fixes; it is part of the scope.
     pub(super) fixed_authority: Option<HeaderValue>,
@@ -73,7 +74,8 @@ impl KeyRules {
         })
     }
 
-    /// Takes from the request what isn't part of its key, else one request's parameter or `Host` shapes another's answer.
+    /// Takes from the request what isn't part of its key, else one request's parameter or `Host` shapes
+    /// another's answer.
     pub(crate) fn disguise(&self, parts: &mut Parts) {
         if let Some(authority) = &self.fixed_authority
             && parts.headers.contains_key(header::HOST)
@@ -92,8 +94,9 @@ impl KeyRules {
     }
 }
 
-/// The fingerprint of all that decides who may see an entry. What only decides how long it lives (times, limits) isn't
-/// part of it, so that changing that keeps the cache. Lists whose order means nothing are sorted.
+/// The fingerprint of all that decides who may see an entry. What only decides how long it lives (times,
+/// limits) isn't part of it, so that changing that keeps the cache. Lists whose order means nothing are
+/// sorted.
 fn scope(
     config: &PolicyConfig,
     partitioned: bool,
@@ -126,7 +129,7 @@ fn scope(
             config.key_body.is_some(),
         ];
         material.part(Field::Switches, &switches.map(u8::from))?;
-        // One policy must not answer with a field that another one on the same path calls a single requester's.
+        // Entries that keep a field aren't for a policy that takes that field for one requester's own.
         names(Field::PerRequestFields, &lowercase(&config.per_request_fields), &mut material)?;
         let mut digest = material.into_sink();
         Ok(digest.finish())

@@ -1,7 +1,8 @@
 //! The second step of a key: what `Vary` names ([RFC 9111 §4.1]).
 //!
-//! The field list is learnt from responses and kept per primary key. All lines and values of the named fields count. The
-//! four negotiation fields compare as normalised sets, because clients differ in their spelling and order alone.
+//! The field list is learnt from responses and kept per primary key. All lines and values of the named fields
+//! count. The four negotiation fields compare as normalised sets, because clients differ in their spelling
+//! and order alone.
 //!
 //! [RFC 9111 §4.1]: https://www.rfc-editor.org/rfc/rfc9111#section-4.1
 
@@ -21,7 +22,8 @@ pub(crate) const MAX_FIELDS: usize = 32;
 const SETS: [HeaderName; 4] =
     [header::ACCEPT, header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::ACCEPT_CHARSET];
 
-/// The key of the variant that answers a request with `headers`, given the fields that the resource varies by.
+/// The key of the variant that answers a request with `headers`, given the fields that the resource varies
+/// by.
 ///
 /// # Errors
 ///
@@ -76,8 +78,8 @@ pub(super) fn write<S: Sink>(
     Ok(to.into_sink())
 }
 
-/// A field as the sorted set of its members. An absent field has no frame: no `Accept-Encoding` says "anything", an empty
-/// one "nothing".
+/// A field as the sorted set of its members. An absent field has no frame: no `Accept-Encoding` says
+/// "anything", an empty one "nothing".
 fn set<S: Sink>(name: &HeaderName, headers: &HeaderMap, to: &mut Material<S>) -> Result<(), Bypass> {
     if !headers.contains_key(name) {
         return Ok(());
@@ -101,9 +103,9 @@ fn set<S: Sink>(name: &HeaderName, headers: &HeaderMap, to: &mut Material<S>) ->
     to.list(Field::VarySet, || members.chunk_by(PartialEq::eq).filter_map(|run| run.first().copied()))
 }
 
-/// Collects the members of all lines, one after the other in `bytes`, each ending where `ends` says. Outside quotes
-/// letters become small, and the optional space at a member's ends and around `;` goes; space elsewhere is malformed, and
-/// stays, so that it doesn't make the value equal to a well-formed one.
+/// Collects the members of all lines, one after the other in `bytes`, each ending where `ends` says. Outside
+/// quotes letters become small, and the optional space at a member's ends and around `;` goes; space
+/// elsewhere is malformed, and stays, so that it doesn't make the value equal to a well-formed one.
 fn normalise<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
     bytes: &mut Few<u8, 256>,

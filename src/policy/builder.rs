@@ -12,8 +12,8 @@ use super::{BodyKey, Etag, HeadKey, Hooks, Keying, Policy, PolicyConfig};
 use crate::error::PolicyError;
 
 impl Policy<HeadKey> {
-    /// A policy with this lifetime for responses that name none of their own. Default: the handle's `CACHE_TTL`
-    /// (see [`Policy::default`]).
+    /// A policy with this lifetime for responses that name none of their own. [`Policy::default`] takes the
+    /// handle's `CACHE_TTL` instead.
     #[must_use]
     pub fn ttl(ttl: Duration) -> Self {
         Self::plain(PolicyConfig { ttl: Some(ttl), ..PolicyConfig::default() })
@@ -28,7 +28,8 @@ impl Default for Policy<HeadKey> {
 }
 
 impl From<Policy<HeadKey>> for Policy<BodyKey> {
-    /// The same policy for a table that reads bodies on other routes. It reads none itself: requests with a body bypass.
+    /// The same policy for a table that reads bodies on other routes. It reads none itself: requests with a
+    /// body bypass.
     fn from(policy: Policy<HeadKey>) -> Self {
         policy.retyped()
     }
@@ -86,14 +87,16 @@ impl<K> Policy<K> {
         &self.hooks
     }
 
-    /// The methods that are cached. Default: GET and HEAD. Others need [`key_body`](Self::key_body); CONNECT and TRACE are refused.
+    /// The methods that are cached. Default: GET and HEAD. Others need [`key_body`](Self::key_body); CONNECT
+    /// and TRACE are refused.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.config.methods = methods.into_iter().map(|method| method.as_str().to_owned()).collect();
         self
     }
 
-    /// Largest response body that is stored, bytes. Default: 1 MiB. A larger one reaches the client all the same.
+    /// Largest response body that is stored, bytes. Default: 1 MiB. A larger one reaches the client all the
+    /// same.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.config.max_body = bytes;
@@ -118,7 +121,8 @@ impl<K> Policy<K> {
         self.retyped()
     }
 
-    /// JSON request bodies with equal content share a key whatever their layout ([RFC 8785]). Needs [`key_body`](Self::key_body).
+    /// JSON request bodies with equal content share a key whatever their layout ([RFC 8785]). Needs
+    /// [`key_body`](Self::key_body).
     ///
     /// [RFC 8785]: https://www.rfc-editor.org/rfc/rfc8785
     #[must_use]
@@ -127,18 +131,23 @@ impl<K> Policy<K> {
         self
     }
 
-    /// Request fields that are part of the key. Default: none. What the response's `Vary` names is compared anyway.
+    /// Request fields that are part of the key. Default: none. What the response's `Vary` names is compared
+    /// anyway.
+    ///
+    /// Cross-origin answers which depend on `Origin` need `Vary: Origin`, or `key_headers(["origin"])` here.
     #[must_use]
     pub fn key_headers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.config.key_headers = owned(names);
         self
     }
 
-    /// A name in place of the request's authority, so that replicas behind different names or ports share entries.
+    /// A name in place of the request's authority, so that replicas behind different names or ports share
+    /// entries.
     ///
-    /// It fixes scheme and authority of the key. A request whose answer may be stored reaches the handler with this name
-    /// as its `Host`, if it has that field, so that nobody's `Host` shapes what others get. On client stacks the
-    /// authority of the URI that is called isn't part of the key: give each service that is called a policy of its own.
+    /// It fixes scheme and authority of the key. A request whose answer may be stored reaches the handler
+    /// with this name as its `Host`, if it has that field, so that nobody's `Host` shapes what others get. On
+    /// client stacks the authority of the URI that is called isn't part of the key: give each service that is
+    /// called a policy of its own.
     #[must_use]
     pub fn authority(mut self, name: impl Into<String>) -> Self {
         self.config.authority = Some(name.into());
@@ -152,9 +161,9 @@ impl<K> Policy<K> {
         self
     }
 
-    /// The name of the policy's row in the stats: 1 to 64 printable ASCII characters. Policies with one label share a row.
-    /// It isn't part of the key. Default: the policy's [`route`](Self::route), else the pattern of the table, else
-    /// `default`.
+    /// The name of the policy's row in the stats: 1 to 64 printable ASCII characters. Policies with one label
+    /// share a row. It isn't part of the key. Default: the policy's [`route`](Self::route), else the pattern
+    /// of the table, else `default`.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>) -> Self {
         self.config.label = Some(name.into());
@@ -175,7 +184,8 @@ impl<K> Policy<K> {
         self
     }
 
-    /// Query parameters that are neither part of the key nor seen by the handler; `utm_*` means every name with that start.
+    /// Query parameters that are neither part of the key nor seen by the handler; `utm_*` means every name
+    /// with that start.
     #[must_use]
     pub fn deny_query(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.config.deny_query = owned(names);
@@ -191,7 +201,8 @@ impl<K> Policy<K> {
         self
     }
 
-    /// The policy's lifetime goes before every other, [`CacheTtl`](crate::CacheTtl) included, and `no-cache` doesn't stand against it.
+    /// The policy's lifetime goes before every other, [`CacheTtl`](crate::CacheTtl) included, and `no-cache`
+    /// doesn't stand against it.
     ///
     /// `no-store`, `private`, [`NoStore`](crate::NoStore) and `Set-Cookie` still do.
     #[must_use]
@@ -202,8 +213,9 @@ impl<K> Policy<K> {
 
     /// One cache for every principal: what the closure returns is part of the key. `None` bypasses.
     ///
-    /// The closure must tell apart whoever may see different answers, and should trust only what an authentication layer outside
-    /// the cache has verified. Not together with [`strip_credentials`](Self::strip_credentials).
+    /// The closure must tell apart whoever may see different answers, and should trust only what an
+    /// authentication layer outside the cache has verified. Not together with
+    /// [`strip_credentials`](Self::strip_credentials).
     ///
     /// ```
     /// # use std::{borrow::Cow, time::Duration};
@@ -227,35 +239,46 @@ impl<K> Policy<K> {
     /// Credentials are removed before the handler sees the request, so that everybody gets the same answer.
     ///
     /// For public routes whose clients send credentials out of habit. All of `Cookie` is removed too.
+    ///
+    /// It hides request *fields*, and only on requests that the cache may answer: on those that bypass, such
+    /// as `Range` requests, the handler sees them. Identity that an outer layer has put into the request's
+    /// extensions isn't hidden: use [`partition_by`](Self::partition_by) where answers depend on it.
     #[must_use]
     pub fn strip_credentials(mut self) -> Self {
         self.config.strip_credentials = true;
         self
     }
 
-    /// The cookies that count as credentials. The others, such as those of analytics, are hidden from the handler and no obstacle.
-    /// Names are compared exactly. Default: every cookie counts.
+    /// The cookies that count as credentials. The others, such as those of analytics, are hidden from the
+    /// handler and no obstacle. Names are compared exactly. Default: every cookie counts.
+    ///
+    /// Cookies are hidden only on requests that the cache may answer: on those that bypass, such as `Range`
+    /// requests, the handler sees them all. Identity that an outer layer has put into the request's
+    /// extensions isn't hidden: use [`partition_by`](Self::partition_by) where answers depend on it.
     #[must_use]
     pub fn session_cookies(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.config.session_cookies = Some(owned(names));
         self
     }
 
-    /// The request fields that carry credentials, in place of the default list; a `*` at the end matches any rest.
+    /// The request fields that carry credentials, in place of the default list; a `*` at the end matches any
+    /// rest.
     #[must_use]
     pub fn credential_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.config.credential_fields = owned(names);
         self
     }
 
-    /// The response fields that are never stored, in place of the default list; a `*` at the end matches any rest.
+    /// The response fields that are never stored, in place of the default list; a `*` at the end matches any
+    /// rest.
     #[must_use]
     pub fn per_request_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.config.per_request_fields = owned(names);
         self
     }
 
-    /// Requests for which the closure says no bypass. It gets the request's head, and its body if that is part of the key, else nothing.
+    /// A request bypasses the cache if the closure returns false for it. The closure gets the request's head,
+    /// and its body if that is part of the key, else nothing.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -274,7 +297,8 @@ impl<K> Policy<K> {
         self
     }
 
-    /// Responses for which the closure says no aren't stored. It gets the response's head and its whole body.
+    /// A response isn't stored if the closure returns false for it. The closure gets the response's head and
+    /// its whole body.
     #[must_use]
     pub fn store_if(
         mut self,
@@ -284,8 +308,9 @@ impl<K> Policy<K> {
         self
     }
 
-    /// Requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. By default any client's wish to do without the
-    /// cache is ignored, because it would let any client load the service behind it.
+    /// Requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. By default any
+    /// client's wish to do without the cache is ignored, because it would let any client load the service
+    /// behind it.
     #[must_use]
     pub fn honor_request_directives(mut self) -> Self {
         self.config.honor_request_directives = true;

@@ -48,7 +48,7 @@ pub struct PolicyConfig {
     pub canonical_json: bool,
     /// Request fields that are part of the key. Default: none.
     pub key_headers: Vec<String>,
-    /// A fixed authority in place of the request's, in the key and as the `Host` that handlers see. Default: none.
+    /// A fixed authority in place of the request's, in the key and as the handler's `Host`. Default: none.
     pub authority: Option<String>,
     /// A name that stands for the path prefix a router strips. Default: none.
     pub route: Option<String>,
@@ -62,16 +62,20 @@ pub struct PolicyConfig {
     /// Query parameters that are removed; a `*` at the end matches any rest. Default: none.
     pub deny_query: Vec<String>,
     /// Request fields that carry credentials; a `*` at the end matches any rest. Default: `Authorization`,
-    /// `Proxy-Authorization`, `X-Api-Key`, `X-Auth-Token`, `X-Forwarded-User`, `X-Amzn-Oidc-*`, `Cf-Access-Jwt-Assertion`.
+    /// `Proxy-Authorization`, `X-Api-Key`, `X-Auth-Token`, `X-Forwarded-User`, `X-Amzn-Oidc-*`,
+    /// `Cf-Access-Jwt-Assertion`.
     pub credential_fields: Vec<String>,
-    /// Credentials are removed from the request instead of bypassing; the handler doesn't see them. Default: false.
+    /// Credentials are removed from the request instead of bypassing; the handler doesn't see them. Default:
+    /// false.
     pub strip_credentials: bool,
     /// Cookies that count as credentials; the others are hidden. Default: every cookie counts.
     pub session_cookies: Option<Vec<String>>,
     /// Response fields that belong to one request and are never stored; a `*` at the end matches any rest.
-    /// Default: `X-Request-Id`, `X-Correlation-Id`, `Traceparent`, `Tracestate`, `Server-Timing`, `RateLimit*`, `X-RateLimit*`.
+    /// Default: `X-Request-Id`, `X-Correlation-Id`, `Traceparent`, `Tracestate`, `Server-Timing`,
+    /// `RateLimit*`, `X-RateLimit*`.
     pub per_request_fields: Vec<String>,
-    /// Whether requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. Default: false.
+    /// Whether requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. Default:
+    /// false.
     pub honor_request_directives: bool,
     /// How an absent `ETag` is made. Default: weak.
     pub etag: Etag,

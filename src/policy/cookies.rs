@@ -1,7 +1,7 @@
 //! Cookies, as far as a cache must tell them apart ([RFC 6265 §5.4]).
 //!
-//! Whatever can't be parsed counts as a credential. Cookies that don't count never reach the handler on a cached fill, so that it
-//! doesn't matter if the handler's own parser would read them differently.
+//! Whatever can't be parsed counts as a credential. Cookies that don't count never reach the handler on a
+//! cached fill, so that it doesn't matter if the handler's own parser would read them differently.
 //!
 //! [RFC 6265 §5.4]: https://www.rfc-editor.org/rfc/rfc6265#section-5.4
 

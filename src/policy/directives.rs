@@ -1,8 +1,9 @@
 //! `Cache-Control` ([RFC 9111 §5.2]): strict about what counts, tolerant of what surrounds it.
 //!
-//! Lists in the wild are separated by `;` or blanks, lack a quote, or repeat themselves. What is missed here may show one user's page
-//! to another, so every token outside a well-formed quoted argument is taken for a directive, whatever separates it from the next.
-//! Backslashes don't escape: no argument needs one, and an escaped quote then ends the argument early, never late.
+//! Lists in the wild are separated by `;` or blanks, lack a quote, or repeat themselves. What is missed here
+//! may show one user's page to another, so every token outside a well-formed quoted argument is taken for a
+//! directive, whatever separates it from the next. Backslashes don't escape: no argument needs one, and an
+//! escaped quote then ends the argument early, never late.
 //!
 //! [RFC 9111 §5.2]: https://www.rfc-editor.org/rfc/rfc9111#section-5.2
 
@@ -26,7 +27,8 @@ pub(super) struct Directives {
 }
 
 impl Directives {
-    /// The directives in all lines of a field, in one pass and without allocating. Of repeated ones, the first counts.
+    /// The directives in all lines of a field, in one pass and without allocating. Of repeated ones, the
+    /// first counts.
     pub(super) fn of(headers: &HeaderMap, field: &HeaderName) -> Self {
         let mut directives = Self::default();
         for line in headers.get_all(field) {
@@ -83,7 +85,8 @@ impl<'a> Members<'a> {
         taken
     }
 
-    /// A quote that nothing closes is skipped as junk. There is no further quote behind it, so the line is still read once only.
+    /// A quote that nothing closes is skipped as junk. There is no further quote behind it, so the line is
+    /// still read once only.
     fn argument(&mut self) -> &'a [u8] {
         if let Some((b'"', inside)) = self.rest.split_first()
             && let Some(end) = inside.iter().position(|byte| *byte == b'"')

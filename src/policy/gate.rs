@@ -54,8 +54,8 @@ impl Rules {
         if cookie { Err(Bypass::Cookie) } else { Ok(None) }
     }
 
-    /// Takes from the request what the handler mustn't see when its answer may be given to others: stripped credentials and
-    /// the cookies that don't count.
+    /// Takes from the request what the handler mustn't see when its answer may be given to others: stripped
+    /// credentials and the cookies that don't count.
     pub(crate) fn disguise(&self, headers: &mut HeaderMap) {
         if self.strip_credentials {
             remove_where(headers, |name| *name == COOKIE || self.credentials.contains(name));
@@ -77,7 +77,8 @@ impl Rules {
     }
 }
 
-/// Whether a media type is one of gRPC's: `application/grpc`, `application/grpc+proto`, `application/grpc-web`.
+/// Whether a media type is one of gRPC's: `application/grpc`, `application/grpc+proto`,
+/// `application/grpc-web`.
 pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     starts_with(content_type, b"application/grpc")
 }

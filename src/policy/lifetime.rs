@@ -47,7 +47,8 @@ pub(super) struct Applicable {
     pub(super) targeted: bool,
 }
 
-/// `Expires` minus `Date`, or minus the time of receipt. A date that can't be read is in the past ([RFC 9111 §5.3]).
+/// `Expires` minus `Date`, or minus the time of receipt. A date that can't be read is in the past ([RFC 9111
+/// §5.3]).
 ///
 /// [RFC 9111 §5.3]: https://www.rfc-editor.org/rfc/rfc9111#section-5.3
 fn until_expiry(headers: &HeaderMap, now: Millis) -> Millis {

@@ -36,7 +36,8 @@ use http::request::Parts;
 #[derive(Clone, Copy, Debug)]
 pub enum HeadKey {}
 
-/// Marks a policy that keys the request's body too; the request is handed on with a [`RequestBody`](crate::RequestBody).
+/// Marks a policy that keys the request's body too; the request is handed on with a
+/// [`RequestBody`](crate::RequestBody).
 #[derive(Clone, Copy, Debug)]
 pub enum BodyKey {}
 
@@ -75,9 +76,10 @@ pub(crate) struct Hooks {
 
 /// What is cached, under which key, for how long.
 ///
-/// [`Policy::ttl`] starts from safe defaults: GET and HEAD, status 200, and nothing that names a user, sets a cookie or
-/// asks not to be stored. Everything else is opt-in, by the methods below or as data by [`PolicyConfig`]. A value that can't be used
-/// is reported, by its field's name, when a layer is made from the policy.
+/// [`Policy::ttl`] starts from safe defaults: GET and HEAD, status 200, and nothing that names a user, sets a
+/// cookie or asks not to be stored. Everything else is opt-in, by the methods below or as data by
+/// [`PolicyConfig`]. A value that can't be used is reported, by its field's name, when a layer is made from
+/// the policy.
 ///
 /// ```
 /// use std::time::Duration;
@@ -105,8 +107,8 @@ impl<K> fmt::Debug for Policy<K> {
 
 /// A lifetime that a handler gives its own response, put into the response's extensions.
 ///
-/// It goes before every lifetime that the response's fields name, but doesn't make a response storable that isn't, such as one with
-/// `no-store`. Zero means that the response isn't stored.
+/// It goes before every lifetime that the response's fields name, but doesn't make a response storable that
+/// isn't, such as one with `no-store`. Zero means that the response isn't stored.
 ///
 /// ```
 /// use std::time::Duration;

@@ -132,8 +132,8 @@ reasons! {
 }
 
 impl Refusal {
-    /// Whether the next response for this key is likely to be refused too, so that requests needn't wait for it. What one
-    /// requester can bring about for itself isn't: it would end collapsing for all others.
+    /// Whether the next response for this key is likely to be refused too, so that requests needn't wait for
+    /// it. What one requester can bring about for itself isn't: it would end collapsing for all others.
     pub(crate) const fn is_structural(self) -> bool {
         match self {
             Self::Status

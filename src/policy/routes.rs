@@ -9,8 +9,9 @@ use crate::error::PolicyError;
 
 /// Policies by path pattern and method, for a layer around a whole router.
 ///
-/// Patterns are axum's (`matchit`): `/v1/items/{id}`, `/files/{*rest}`. They are matched with the path of the original URI, before any router
-/// strips a prefix. A pattern may have several policies with different methods. A request that no policy is for bypasses.
+/// Patterns are axum's (`matchit`): `/v1/items/{id}`, `/files/{*rest}`. They are matched with the path of the
+/// original URI, before any router strips a prefix. A pattern may have several policies with different
+/// methods. A request that no policy is for bypasses.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,8 +54,8 @@ impl<K> Routes<K> {
         self
     }
 
-    /// The table for run time. `make` turns a policy into what the table gives; its first argument is the policy's pattern,
-    /// `None` where no pattern matches.
+    /// The table for run time. `make` turns a policy into what the table gives; its first argument is the
+    /// policy's pattern, `None` where no pattern matches.
     ///
     /// # Errors
     ///
@@ -96,8 +97,8 @@ impl<K: Keying> Routes<K> {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::Route`] if a policy has a `key_body` and the type is `Routes<HeadKey>`. Other values are checked when a layer is
-    /// made.
+    /// [`PolicyError::Route`] if a policy has a `key_body` and the type is `Routes<HeadKey>`. Other values
+    /// are checked when a layer is made.
     pub fn from_config(config: RoutesConfig) -> Result<Self, PolicyError> {
         let route = |RouteConfig { path, policy }: RouteConfig| match Policy::from_config(policy) {
             Ok(policy) => Ok((path, policy)),

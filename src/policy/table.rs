@@ -24,8 +24,8 @@ impl<T> Table<T> {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::Route`] for a pattern that can't be matched, collides with another, or has a method twice;
-    /// [`PolicyError::Field`] if there is none.
+    /// [`PolicyError::Route`] for a pattern that can't be matched, collides with another, or has a method
+    /// twice; [`PolicyError::Field`] if there is none.
     pub(crate) fn build(routes: Vec<(String, Vec<Method>, T)>, rest: Option<T>) -> Result<Self, PolicyError> {
         let mut grouped: Vec<(String, Vec<Entry<T>>)> = Vec::new();
         for (pattern, methods, value) in routes {

@@ -1,6 +1,8 @@
-//! `CDN-Cache-Control`, a targeted field ([RFC 9213]): a Dictionary of Structured Fields ([RFC 9651 §3.2]), read strictly.
+//! `CDN-Cache-Control`, a targeted field ([RFC 9213]): a Dictionary of Structured Fields ([RFC 9651 §3.2]),
+//! read strictly.
 //!
-//! Where it is present and valid, it stands in place of `Cache-Control` and `Expires`; where it isn't valid, it is as if it weren't there.
+//! Where it is present and valid, it stands in place of `Cache-Control` and `Expires`; where it isn't valid,
+//! it is as if it weren't there.
 //!
 //! [RFC 9213]: https://www.rfc-editor.org/rfc/rfc9213
 //! [RFC 9651 §3.2]: https://www.rfc-editor.org/rfc/rfc9651#section-3.2
@@ -40,7 +42,8 @@ fn read_line(line: &[u8], directives: &mut Directives) -> Option<usize> {
     Some(members)
 }
 
-/// Of members with one key, the last counts (RFC 9651 §4.2.2). A number of another type is ignored (RFC 9213 §2.1).
+/// Of members with one key, the last counts (RFC 9651 §4.2.2). A number of another type is ignored (RFC 9213
+/// §2.1).
 fn apply(directives: &mut Directives, key: &[u8], value: Value) {
     let on = !matches!(value, Value::Boolean(false));
     let seconds = match value {

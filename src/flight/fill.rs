@@ -92,6 +92,7 @@ where
                 First::Answer(answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::FillTimeout, names))
             }
         };
+        context.route.stats.fill(started.elapsed());
         lead.announce(End::Failed);
         first.send(failed).ok();
     }

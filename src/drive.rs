@@ -96,8 +96,7 @@ impl<S, P> Miss<S, P> {
                 Joined::Full => return Turn::Past(Bypass::FillsFull),
                 Joined::Lead(mut lead, waiter) => {
                     // The fill before this one may have ended between the look into memory and now.
-                    let now = shared.clock.now();
-                    return match shared.tiers.recall_variant(&self.target, now) {
+                    return match self.recall() {
                         Some(entry) => {
                             let fields =
                                 self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());

@@ -117,7 +117,7 @@ impl Tiers {
     }
 
     /// The fresh entry that memory has under the target's own key.
-    pub(crate) fn recall_variant(&self, target: &Target, now: Millis) -> Option<Arc<Entry>> {
+    fn recall_variant(&self, target: &Target, now: Millis) -> Option<Arc<Entry>> {
         match self.memory.get(&target.key) {
             Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Some(entry),
             _ => None,

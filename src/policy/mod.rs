@@ -112,14 +112,16 @@ impl<K> fmt::Debug for Policy<K> {
 ///
 /// ```
 /// use std::time::Duration;
+/// use axum::{Extension, response::IntoResponse};
 /// use tower_query_cache::CacheTtl;
 ///
-/// let mut response = http::Response::new("cheap until midnight");
-/// response.extensions_mut().insert(CacheTtl(Duration::from_secs(3600)));
+/// async fn forecast() -> impl IntoResponse {
+///     (Extension(CacheTtl(Duration::from_secs(600))), "sunny")
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheTtl(pub Duration);
 
-/// A handler's word that its response must not be stored, put into the response's extensions.
+/// A handler's word that its response must not be stored, put into the response's extensions as [`CacheTtl`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoStore;

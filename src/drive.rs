@@ -165,7 +165,7 @@ where
         R: Send + 'static,
         R::Error: Send + 'static,
     {
-        self.route.stats.miss();
+        self.route.stats.forwarded();
         self.route.disguise(&mut self.parts);
         conditional::strip_validators(&mut self.parts.headers);
         let (first, answered) = oneshot::channel();
@@ -199,7 +199,7 @@ where
 
     /// To the origin without a fill, because the answer can't be stored.
     async fn forward(mut self, refusal: Refusal) -> Result<Response<CacheBody<R>>, S::Error> {
-        self.route.stats.miss();
+        self.route.stats.forwarded();
         self.route.disguise(&mut self.parts);
         self.shared.mark(&mut self.parts.extensions);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;

@@ -92,19 +92,22 @@ impl<S, K> Cache<S, K> {
                 route.count(&response);
                 ResponseFuture::hit(response)
             }
-            Err(target) => ResponseFuture::driven(drive::miss(Miss {
-                shared: Arc::clone(shared),
-                route: Arc::clone(route),
-                inner: self.inner.clone(),
-                head: RequestHead {
-                    method: parts.method.clone(),
-                    headers: route.visible(&parts.headers).into_owned(),
-                },
-                parts,
-                body,
-                target,
-                running: shared.running(),
-            })),
+            Err(target) => {
+                route.stats.miss_memory();
+                ResponseFuture::driven(drive::miss(Miss {
+                    shared: Arc::clone(shared),
+                    route: Arc::clone(route),
+                    inner: self.inner.clone(),
+                    head: RequestHead {
+                        method: parts.method.clone(),
+                        headers: route.visible(&parts.headers).into_owned(),
+                    },
+                    parts,
+                    body,
+                    target,
+                    running: shared.running(),
+                }))
+            }
         }
     }
 

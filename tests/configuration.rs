@@ -84,7 +84,7 @@ async fn a_cache_that_is_off_changes_no_answer_and_adds_no_field() {
         }
     }
     let stats = fetch(off.address, Method::GET, "/v1/cache/stats", "").await.json();
-    assert_eq!((&stats["enabled"], &stats["misses"]), (&json!(false), &json!(0)));
+    assert_eq!((&stats["enabled"], &stats["forwarded"]), (&json!(false), &json!(0)));
 }
 
 const CHILD: &str = "TOWER_QUERY_CACHE_TEST_CHILD";

@@ -94,7 +94,7 @@ async fn a_search_is_answered_and_repeated_from_redis() {
         assert_eq!(again.body, posted.body);
     }
     let figures = stats(at).await;
-    assert_eq!((&figures["hits"]["memory"], &figures["misses"]), (&json!(3), &json!(2)));
+    assert_eq!((&figures["hits"]["memory"], &figures["forwarded"]), (&json!(3), &json!(2)));
     assert_eq!(figures["fill_time"]["count"], 2, "the handler was called twice: {figures}");
 }
 

@@ -80,7 +80,7 @@ async fn a_table_gives_each_route_its_policy_whether_written_or_loaded() {
         assert_eq!(cache_status(&other), "tower-query-cache; fwd=bypass; detail=no-route");
         let labels = stats(&cache).await;
         assert_eq!(labels["routes"]["/v1/items/{id}"]["hits"]["memory"], 2);
-        assert_eq!(labels["routes"]["/v1/search"]["misses"], 1);
+        assert_eq!(labels["routes"]["/v1/search"]["forwarded"], 1);
     }
 }
 

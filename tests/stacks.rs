@@ -169,7 +169,7 @@ async fn the_stats_handler_is_a_route_service() {
     assert_eq!(field(stats.headers(), "content-type"), "application/json");
     assert_eq!(field(stats.headers(), "cache-control"), "no-store");
     let stats: Value = serde_json::from_str(&text(stats).await).unwrap();
-    assert_eq!((&stats["hits"]["memory"], &stats["misses"]), (&json!(2), &json!(1)));
+    assert_eq!((&stats["hits"]["memory"], &stats["forwarded"]), (&json!(2), &json!(1)));
     assert_eq!((&stats["type"], &stats["keys"]), (&json!("memory"), &json!(1)));
     let posted = send(&app, Method::POST, "/v1/cache/stats", "").await;
     assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);

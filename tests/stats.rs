@@ -51,7 +51,8 @@ async fn the_top_keys_are_those_that_are_documented_in_their_order() {
     assert_eq!(value["connection_pool"].as_object().unwrap().len(), 4);
     assert_eq!(value["connection_pool"]["max_connections"], 10);
     assert!(value.get("error").is_none());
-    assert_eq!((&value["hits"]["memory"], &value["misses"]), (&1.into(), &2.into()));
+    assert_eq!((&value["hits"]["memory"], &value["forwarded"]), (&1.into(), &2.into()));
+    assert_eq!(value["misses"], serde_json::json!({"memory": 2, "shared": 2}));
     assert_eq!(value["queue"]["written"], 2);
     assert_eq!((&value["fill_time"]["count"], &value["lookup_time"]["count"]), (&2.into(), &2.into()));
     assert!(!text.contains("tqc:"), "keys are not shown");

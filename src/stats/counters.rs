@@ -58,7 +58,9 @@ impl Histogram {
 pub(crate) struct RouteStats {
     pub(super) hits_memory: Counter,
     pub(super) hits_shared: Counter,
-    pub(super) misses: Counter,
+    pub(super) misses_memory: Counter,
+    pub(super) misses_shared: Counter,
+    pub(super) forwarded: Counter,
     pub(super) bypasses: [Counter; Bypass::ALL.len()],
     pub(super) refusals: [Counter; Refusal::ALL.len()],
     pub(super) stored: Counter,
@@ -80,9 +82,19 @@ impl RouteStats {
         self.hits_shared.add(1);
     }
 
-    /// No tier had an answer.
-    pub(crate) fn miss(&self) {
-        self.misses.add(1);
+    /// Memory had no answer.
+    pub(crate) fn miss_memory(&self) {
+        self.misses_memory.add(1);
+    }
+
+    /// The shared tier had no answer either, or couldn't be asked.
+    pub(crate) fn miss_shared(&self) {
+        self.misses_shared.add(1);
+    }
+
+    /// A request that the cache could have answered went to the origin.
+    pub(crate) fn forwarded(&self) {
+        self.forwarded.add(1);
     }
 
     /// A request went past the cache. Gives how many have, for this reason.
@@ -92,7 +104,7 @@ impl RouteStats {
 
     /// Requests so far.
     pub(crate) fn requests(&self) -> u64 {
-        let answered = [&self.hits_memory, &self.hits_shared, &self.misses, &self.collapsed];
+        let answered = [&self.hits_memory, &self.hits_shared, &self.forwarded, &self.collapsed];
         answered.into_iter().chain(&self.bypasses).map(Counter::count).fold(0, u64::saturating_add)
     }
 
@@ -198,11 +210,11 @@ mod tests {
     #[test]
     fn a_label_has_one_set_of_counters() {
         let stats = Stats::new();
-        stats.route("a").miss();
-        stats.route("a").miss();
-        stats.route("b").miss();
+        stats.route("a").forwarded();
+        stats.route("a").forwarded();
+        stats.route("b").forwarded();
         let counts: Vec<_> =
-            stats.routes().into_iter().map(|(label, route)| (label, route.misses.count())).collect();
+            stats.routes().into_iter().map(|(label, route)| (label, route.forwarded.count())).collect();
         assert_eq!(counts, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     }
 
@@ -210,14 +222,14 @@ mod tests {
     fn labels_do_not_grow_without_bound() {
         let stats = Stats::new();
         for i in 0..3 * MAX_ROUTES {
-            stats.route(&i.to_string()).miss();
+            stats.route(&i.to_string()).forwarded();
         }
         let routes = stats.routes();
         assert_eq!(routes.len(), MAX_ROUTES + 1);
         let other = routes.iter().find(|(label, _)| label == OTHER).unwrap();
-        assert_eq!(other.1.misses.count(), 2 * MAX_ROUTES as u64);
-        stats.route("7").miss();
-        assert_eq!(stats.route("7").misses.count(), 2, "an early label keeps its own");
+        assert_eq!(other.1.forwarded.count(), 2 * MAX_ROUTES as u64);
+        stats.route("7").forwarded();
+        assert_eq!(stats.route("7").forwarded.count(), 2, "an early label keeps its own");
     }
 
     #[test]

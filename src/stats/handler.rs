@@ -170,7 +170,8 @@ mod tests {
         let route = stats.route("search");
         route.hit_memory();
         route.hit_memory();
-        route.miss();
+        route.miss_memory();
+        route.forwarded();
         route.bypass(Bypass::Cookie);
         route.refused(Refusal::Private);
         route.fill(Duration::from_millis(3));
@@ -198,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_top_keys_are_fixed_and_in_order() {
         let (body, _) = get(handler(Some(Answer::Keys(42)))).await;
-        let start = r#"{"enabled":true,"type":"redis","connected":true,"keys":42,"memory_used":"1.50M","uptime_seconds":99,"connection_pool":{"max_connections":10,"connections_created":5,"available_connections":3,"in_use_connections":2},"hits":{"memory":3,"shared":0},"misses":1,"#;
+        let start = r#"{"enabled":true,"type":"redis","connected":true,"keys":42,"memory_used":"1.50M","uptime_seconds":99,"connection_pool":{"max_connections":10,"connections_created":5,"available_connections":3,"in_use_connections":2},"hits":{"memory":3,"shared":0},"misses":{"memory":1,"shared":0},"forwarded":1,"#;
         assert!(body.starts_with(start), "{body}");
     }
 

@@ -111,16 +111,24 @@ struct Errors {
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Hits {
+struct ByTier {
     memory: u64,
     shared: u64,
+}
+
+impl ByTier {
+    fn add(&mut self, other: Self) {
+        self.memory += other.memory;
+        self.shared += other.shared;
+    }
 }
 
 /// The counts of a route, or the sums over all.
 #[derive(Clone, Debug, Default, Serialize)]
 struct Tally {
-    hits: Hits,
-    misses: u64,
+    hits: ByTier,
+    misses: ByTier,
+    forwarded: u64,
     bypasses: BTreeMap<&'static str, u64>,
     refusals: BTreeMap<&'static str, u64>,
     collapsed: u64,
@@ -201,8 +209,9 @@ impl Errors {
 impl Tally {
     fn of(route: &RouteStats) -> Self {
         Self {
-            hits: Hits { memory: route.hits_memory.count(), shared: route.hits_shared.count() },
-            misses: route.misses.count(),
+            hits: ByTier { memory: route.hits_memory.count(), shared: route.hits_shared.count() },
+            misses: ByTier { memory: route.misses_memory.count(), shared: route.misses_shared.count() },
+            forwarded: route.forwarded.count(),
             bypasses: by_reason(Bypass::ALL.iter().map(|reason| reason.as_str()), &route.bypasses),
             refusals: by_reason(Refusal::ALL.iter().map(|reason| reason.as_str()), &route.refusals),
             collapsed: route.collapsed.count(),
@@ -215,9 +224,9 @@ impl Tally {
     }
 
     fn add(&mut self, other: &Self) {
-        self.hits.memory += other.hits.memory;
-        self.hits.shared += other.hits.shared;
-        self.misses += other.misses;
+        self.hits.add(other.hits);
+        self.misses.add(other.misses);
+        self.forwarded += other.forwarded;
         for (reason, count) in &other.bypasses {
             *self.bypasses.entry(reason).or_default() += count;
         }
@@ -299,7 +308,9 @@ mod tests {
             for _ in 0..times {
                 route.hit_memory();
                 route.hit_shared();
-                route.miss();
+                route.miss_memory();
+                route.miss_shared();
+                route.forwarded();
                 route.bypass(Bypass::Range);
                 route.refused(Refusal::SetCookie);
                 route.collapsed();
@@ -318,7 +329,8 @@ mod tests {
         assert_eq!(
             json,
             serde_json::json!({
-                "hits": {"memory": 3, "shared": 3}, "misses": 3, "bypasses": {"range": 3},
+                "hits": {"memory": 3, "shared": 3}, "misses": {"memory": 3, "shared": 3}, "forwarded": 3,
+                "bypasses": {"range": 3},
                 "refusals": {"set-cookie": 3}, "collapsed": 3, "stored": 3, "not_modified": 3, "aborted": 3,
                 "fill_time": {"count": 3, "total_us": 15, "below_us": {"8": 3}},
             })

@@ -135,17 +135,14 @@ impl Tiers {
         let started = Instant::now();
         let found = timeout(shared.lookup_timeout, self.search(shared, target, request)).await;
         route.stats.lookup(started.elapsed());
-        match found {
-            Ok(Ok(entry)) => entry,
-            Ok(Err(error)) => {
-                self.stats.shared_error(&error);
-                None
-            }
-            Err(_) => {
-                self.stats.shared_error(&StoreError::Timeout);
-                None
-            }
+        let found = found.unwrap_or(Err(StoreError::Timeout)).unwrap_or_else(|error| {
+            self.stats.shared_error(&error);
+            None
+        });
+        if found.is_none() {
+            route.stats.miss_shared();
         }
+        found
     }
 
     async fn search(

@@ -329,3 +329,61 @@ struct Place {
     /// What tells it from the resource's other variants; empty if the resource doesn't vary.
     fields: Arc<[HeaderName]>,
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::config::MemoryConfig;
+
+    const HOUR: Millis = 3_600_000;
+
+    fn entry(stored_at: Millis) -> Entry {
+        let head = EntryHead {
+            key: &Key::from_bytes([7; 32]),
+            status: StatusCode::OK,
+            headers: &HeaderMap::new(),
+            stored_at,
+            initial_age: 0,
+            lifetime: HOUR,
+        };
+        Entry::seal(head, &[]).unwrap().0
+    }
+
+    fn tiers() -> Tiers {
+        let memory = Memory::new(&MemoryConfig::default());
+        Tiers::new(memory, None, Arc::new(Names::new(None)), Clock, Arc::new(Stats::new()))
+    }
+
+    #[test]
+    fn an_entry_from_before_the_clock_was_set_back_is_not_served() {
+        let now = 100 * HOUR;
+        for (stored_at, fresh) in [
+            (now, true),
+            (now + SKEW, true),
+            (now + SKEW + 1, false),
+            (now - HOUR + 1, true),
+            (now - HOUR, false),
+        ] {
+            assert_eq!(is_fresh(&entry(stored_at), now), fresh, "{stored_at} at {now}");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_node_whose_clock_is_ahead_is_served_and_not_kept() {
+        for (ahead, kept) in [(0, true), (HOUR, false)] {
+            let tiers = tiers();
+            let found = tiers.promote(entry(Clock.now() + ahead)).expect("it is fresh");
+            assert!(found.age(Clock.now()) < Duration::from_secs(60), "not from the future");
+            assert_eq!(tiers.memory.entries() == 1, kept, "{ahead} ms ahead");
+        }
+    }
+
+    #[test]
+    fn a_stale_entry_of_the_shared_tier_is_not_promoted() {
+        let tiers = tiers();
+        assert!(tiers.promote(entry(Clock.now() - 2 * HOUR)).is_none());
+        assert_eq!(tiers.memory.entries(), 0);
+    }
+}

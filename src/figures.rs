@@ -23,7 +23,7 @@ impl Source for Shared {
             queue: shared.map(|shared| shared.writer.status()).unwrap_or_default(),
             flights: FlightFigures {
                 fills: self.flights.fills() as u64,
-                waiters: self.flights.waiters() as u64,
+                waiters: self.flights.followers() as u64,
                 orphan_fills: self.flights.orphans() as u64,
                 recording_bytes: self.recordings.used() as u64,
                 uncacheable_keys: self.uncacheable.keys() as u64,

@@ -19,8 +19,8 @@ pub(crate) struct Flights {
     fills: AtomicUsize,
     /// Fills that nobody waits for any more.
     orphans: AtomicUsize,
-    /// Requests that wait, first callers included.
-    waiters: AtomicUsize,
+    /// Requests that wait for another's fill.
+    followers: AtomicUsize,
     max_fills: usize,
     max_orphans: usize,
 }
@@ -58,7 +58,7 @@ impl Flights {
             map: Mutex::default(),
             fills: AtomicUsize::new(0),
             orphans: AtomicUsize::new(0),
-            waiters: AtomicUsize::new(0),
+            followers: AtomicUsize::new(0),
             max_fills: limits.max_fills,
             max_orphans: limits.max_orphan_fills,
         })
@@ -68,7 +68,7 @@ impl Flights {
     pub(crate) fn join(self: &Arc<Self>, key: Key) -> Joined {
         let mut map = lock(&self.map);
         match map.entry(key) {
-            Slot::Occupied(slot) => Joined::Follow(self.board(slot.get())),
+            Slot::Occupied(slot) => Joined::Follow(self.board(slot.get(), true)),
             Slot::Vacant(slot) => match self.launch(Some(key)) {
                 Some((lead, waiter)) => {
                     slot.insert(Arc::clone(&lead.flight));
@@ -92,18 +92,18 @@ impl Flights {
             .ok()?;
         let flight =
             Arc::new(Flight { end: watch::Sender::new(None), crew: Mutex::default(), cancel: Notify::new() });
-        let waiter = self.board(&flight);
+        let waiter = self.board(&flight, false);
         Some((Lead { flights: Arc::clone(self), flight, key, announced: false }, waiter))
     }
 
-    fn board(self: &Arc<Self>, flight: &Arc<Flight>) -> Waiter {
+    fn board(self: &Arc<Self>, flight: &Arc<Flight>, follows: bool) -> Waiter {
         let mut crew = lock(&flight.crew);
         crew.waiters += 1;
         if std::mem::take(&mut crew.orphan) {
             self.orphans.fetch_sub(1, Ordering::AcqRel);
         }
-        self.waiters.fetch_add(1, Ordering::AcqRel);
-        Waiter { flights: Arc::clone(self), flight: Arc::clone(flight) }
+        self.followers.fetch_add(usize::from(follows), Ordering::AcqRel);
+        Waiter { flights: Arc::clone(self), flight: Arc::clone(flight), follows }
     }
 
     /// Fills that run now.
@@ -111,9 +111,9 @@ impl Flights {
         self.fills.load(Ordering::Acquire)
     }
 
-    /// Requests that wait for a fill now, first callers included.
-    pub(crate) fn waiters(&self) -> usize {
-        self.waiters.load(Ordering::Acquire)
+    /// Requests that wait for another's fill now.
+    pub(crate) fn followers(&self) -> usize {
+        self.followers.load(Ordering::Acquire)
     }
 
     /// Fills that run now without anybody who waits for them.
@@ -169,6 +169,8 @@ impl Drop for Lead {
 pub(crate) struct Waiter {
     flights: Arc<Flights>,
     flight: Arc<Flight>,
+    /// Another request leads.
+    follows: bool,
 }
 
 impl Waiter {
@@ -183,7 +185,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.flights.waiters.fetch_sub(1, Ordering::AcqRel);
+        self.flights.followers.fetch_sub(usize::from(self.follows), Ordering::AcqRel);
         let mut crew = lock(&self.flight.crew);
         crew.waiters -= 1;
         if crew.waiters > 0 || crew.done {

@@ -57,6 +57,23 @@ pub trait Store: Send + Sync + 'static {
     /// Resolves once a connection is up. Starts one if there is none.
     fn ready(&self) -> StoreFuture<'_, ()>;
 
+    /// A sign of life from the server, over a new connection if need be. While the circuit breaker is open this alone is
+    /// called. Default: [`ready`](Self::ready).
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        self.ready()
+    }
+
+    /// Told when the circuit breaker opens (`true`) and when it closes (`false`): in between the store must send nothing of
+    /// its own accord. Default: nothing.
+    fn suspend(&self, suspended: bool) {
+        let _ = suspended;
+    }
+
+    /// Leases, by which several processes do a piece of work once. Default: none.
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
+    }
+
     /// Figures from the server itself. The caller asks at most once a second.
     fn status(&self) -> StoreFuture<'_, StoreStatus>;
 
@@ -66,6 +83,48 @@ pub trait Store: Send + Sync + 'static {
     /// Why there is no connection, without credentials; `None` while all is well.
     fn last_error(&self) -> Option<String> {
         None
+    }
+}
+
+/// Leases of a [`Store`]: whoever holds the lease of a key fills it, and the other processes wait.
+///
+/// They save work; nothing is wrong without them.
+pub trait Leases: Send + Sync {
+    /// Takes the lease of `key` for `life`. `None`: another holder has it.
+    fn acquire<'a>(&'a self, key: &'a Key, life: Duration) -> StoreFuture<'a, Option<Lease>>;
+
+    /// Puts `value` under `key` for `life` and gives the lease back, in one atomic step. False, and nothing is put: the lease
+    /// was lost, and another holder has it now or has put its own value already.
+    fn commit<'a>(
+        &'a self,
+        key: &'a Key,
+        lease: &'a Lease,
+        value: Bytes,
+        life: Duration,
+    ) -> StoreFuture<'a, bool>;
+
+    /// Gives the lease back without a value, unless another holder has it by now.
+    fn release<'a>(&'a self, key: &'a Key, lease: &'a Lease) -> StoreFuture<'a, ()>;
+
+    /// Resolves when a lease of `key` is given back by any process after this call. Callers have a time limit of their own.
+    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
+/// A holder's proof that it has, or had, a lease: bytes that only their [`Leases`] reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease(Bytes);
+
+impl Lease {
+    /// A proof of these bytes.
+    #[must_use]
+    pub const fn new(proof: Bytes) -> Self {
+        Self(proof)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

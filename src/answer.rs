@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use crate::body::CacheBody;
-use crate::cache_status::{CACHE_STATUS, Names};
+use crate::cache_status::{CACHE_STATUS, Forward, Names};
 use crate::clock::Millis;
 use crate::conditional;
 use crate::entry::Entry;
-use crate::policy::Refusal;
+use crate::policy::{Refusal, Stale};
 
 /// How an entry came to answer a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,9 @@ pub(crate) enum How {
     /// A tier had it.
     Hit,
     /// Another request's fill made it.
-    Collapsed,
+    Collapsed(Forward),
+    /// It is stale, and stands in.
+    Stale(Stale),
 }
 
 /// Room in `headers` for the fields that every answer carries, so that an answer needn't grow its copy of them.
@@ -49,7 +51,8 @@ pub(crate) fn from_entry<R: Body>(
     }
     let status = match how {
         How::Hit => names.hit(Duration::from_millis(entry.lifetime).saturating_sub(age)),
-        How::Collapsed => names.collapsed(),
+        How::Collapsed(why) => names.collapsed(why),
+        How::Stale(reason) => names.stale(Duration::from_millis(entry.stale_by(now)), reason),
     };
     if let Some(status) = status {
         headers.insert(CACHE_STATUS, status);
@@ -76,7 +79,7 @@ pub(crate) fn from_entry<R: Body>(
 pub(crate) fn gateway<R: Body>(status: StatusCode, reason: Refusal, names: &Names) -> Response<CacheBody<R>> {
     let mut response = Response::new(CacheBody::whole(Bytes::new()));
     *response.status_mut() = status;
-    names.mark_miss(response.headers_mut(), Some(reason));
+    names.mark_forwarded(response.headers_mut(), Forward::Miss, Some(reason));
     response
 }
 

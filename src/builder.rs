@@ -22,12 +22,13 @@ use crate::store::{Memory, SharedTier, Store, Tiers, Writer};
 pub struct CacheBuilder {
     config: CacheConfig,
     store: Option<Arc<dyn Store>>,
+    clock: Clock,
     spawner: Option<Box<Spawner>>,
 }
 
 impl From<CacheConfig> for CacheBuilder {
     fn from(config: CacheConfig) -> Self {
-        Self { config, store: None, spawner: None }
+        Self { config, store: None, clock: Clock::System, spawner: None }
     }
 }
 
@@ -107,13 +108,20 @@ impl CacheBuilder {
         self
     }
 
+    /// A clock that a test moves, in place of the wall clock.
+    #[cfg(feature = "test-util")]
+    pub fn clock(mut self, clock: &crate::test_util::ManualClock) -> Self {
+        self.clock = Clock::Manual(clock.clone());
+        self
+    }
+
     /// The handle. Inside a tokio runtime it begins to connect at once, in the background; else with the first request.
     ///
     /// # Errors
     ///
     /// A setting whose value isn't accepted, or that needs a crate feature which is off.
     pub fn build(self) -> Result<QueryCache, ConfigError> {
-        let Self { config, store, spawner } = self;
+        let Self { config, store, clock, spawner } = self;
         config.validate()?;
         let store = match (store, &config.redis) {
             (Some(store), _) => Some(store),
@@ -126,7 +134,6 @@ impl CacheBuilder {
 
         let names = Arc::new(Names::new(config.cache_status.as_deref()));
         let stats = Arc::new(Stats::new());
-        let clock = Clock;
         let times = config.redis.clone().unwrap_or_default();
         let shared = store.clone().map(|store| SharedTier {
             writer: Writer::new(Arc::clone(&store), times.queue_entries, times.queue_bytes),
@@ -134,7 +141,7 @@ impl CacheBuilder {
             lookup_timeout: times.lookup_timeout,
         });
         let memory = Memory::new(&config.memory);
-        let tiers = Tiers::new(memory, shared, Arc::clone(&names), clock, Arc::clone(&stats));
+        let tiers = Tiers::new(memory, shared, Arc::clone(&names), clock.clone(), Arc::clone(&stats));
         if config.enabled
             && let Some(store) = &store
             && Handle::try_current().is_ok()

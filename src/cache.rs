@@ -17,7 +17,7 @@ use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig};
 use crate::error::{ConfigError, PolicyError};
-use crate::flight::{Flights, Uncacheable};
+use crate::flight::{Flights, Recent};
 use crate::key::Identity;
 use crate::layer::CacheLayer;
 use crate::policy::Routes;
@@ -51,7 +51,10 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
     pub(crate) tiers: Tiers,
     pub(crate) flights: Arc<Flights>,
-    pub(crate) uncacheable: Uncacheable,
+    /// Keys whose responses can't be stored: requests for them aren't kept waiting for each other.
+    pub(crate) uncacheable: Recent,
+    /// Keys of entries that stood in for a failure just now.
+    pub(crate) failing: Recent,
     pub(crate) recordings: Arc<Budget>,
     pub(crate) key_bodies: Arc<Budget>,
     pub(crate) stats: Arc<Stats>,
@@ -109,7 +112,8 @@ impl QueryCache {
                 names,
                 tiers,
                 flights: Flights::new(&config.limits),
-                uncacheable: Uncacheable::new(),
+                uncacheable: Recent::new(),
+                failing: Recent::new(),
                 recordings: Arc::new(Budget::new(config.limits.recording_bytes)),
                 key_bodies: Arc::new(Budget::new(config.limits.key_body_bytes)),
                 limits: config.limits,

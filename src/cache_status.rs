@@ -5,12 +5,29 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
-use crate::policy::{Bypass, Refusal};
+use crate::policy::{Bypass, Refusal, Stale};
 
 /// `Cache-Status` ([RFC 9211]).
 ///
 /// [RFC 9211]: https://www.rfc-editor.org/rfc/rfc9211
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Why a request that the cache may answer went to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forward {
+    /// There was no entry.
+    Miss,
+    /// There was one, but a stale one.
+    Stale,
+}
+
+/// Values for a [`Forward`].
+#[derive(Debug)]
+struct Forwarded {
+    refused: Vec<HeaderValue>,
+    stored: Option<HeaderValue>,
+    collapsed: Option<HeaderValue>,
+}
 
 /// The cache's name in `Cache-Status`, and every value of the field that is known beforehand.
 #[derive(Debug)]
@@ -18,22 +35,27 @@ pub(crate) struct Names {
     /// A hit's value without its number; none: the field isn't added.
     hit: Option<String>,
     bypass: Vec<HeaderValue>,
-    refused: Vec<HeaderValue>,
-    stored: Option<HeaderValue>,
-    collapsed: Option<HeaderValue>,
+    miss: Forwarded,
+    stale: Forwarded,
 }
 
 impl Names {
     pub(crate) fn new(name: Option<&str>) -> Self {
         let value = |rest: &str| name.and_then(|name| HeaderValue::try_from(format!("{name}; {rest}")).ok());
         let bypass = |reason: &Bypass| value(&format!("fwd=bypass; detail={reason}"));
-        let refused = |reason: &Refusal| value(&format!("fwd=miss; detail={reason}"));
+        let forwarded = |fwd: &str| Forwarded {
+            refused: Refusal::ALL
+                .iter()
+                .filter_map(|reason| value(&format!("fwd={fwd}; detail={reason}")))
+                .collect(),
+            stored: value(&format!("fwd={fwd}; stored")),
+            collapsed: value(&format!("fwd={fwd}; collapsed")),
+        };
         Self {
             hit: name.map(|name| format!("{name}; hit; ttl=")),
             bypass: Bypass::ALL.iter().filter_map(bypass).collect(),
-            refused: Refusal::ALL.iter().filter_map(refused).collect(),
-            stored: value("fwd=miss; stored"),
-            collapsed: value("fwd=miss; collapsed"),
+            miss: forwarded("miss"),
+            stale: forwarded("stale"),
         }
     }
 
@@ -43,14 +65,22 @@ impl Names {
     }
 
     /// Marks a response of the origin that was asked for; `refusal` is why it isn't stored.
-    pub(crate) fn mark_miss(&self, headers: &mut HeaderMap, refusal: Option<Refusal>) {
+    pub(crate) fn mark_forwarded(&self, headers: &mut HeaderMap, why: Forward, refusal: Option<Refusal>) {
+        let Forwarded { refused, stored, .. } = self.forwarded(why);
         append(
             headers,
             match refusal {
-                Some(refusal) => self.refused.get(refusal.index()),
-                None => self.stored.as_ref(),
+                Some(refusal) => refused.get(refusal.index()),
+                None => stored.as_ref(),
             },
         );
+    }
+
+    const fn forwarded(&self, why: Forward) -> &Forwarded {
+        match why {
+            Forward::Miss => &self.miss,
+            Forward::Stale => &self.stale,
+        }
     }
 
     /// Whether the field is added at all.
@@ -59,8 +89,19 @@ impl Names {
     }
 
     /// For an answer that another request's fill made.
-    pub(crate) fn collapsed(&self) -> Option<HeaderValue> {
-        self.collapsed.clone()
+    pub(crate) fn collapsed(&self, why: Forward) -> Option<HeaderValue> {
+        self.forwarded(why).collapsed.clone()
+    }
+
+    /// For an answer from an entry that has been stale for `by`.
+    pub(crate) fn stale(&self, by: Duration, reason: Stale) -> Option<HeaderValue> {
+        let name = self.hit.as_deref()?.strip_suffix("hit; ttl=")?;
+        let value = if reason.is_forwarded() {
+            format!("{name}fwd=stale; detail={reason}")
+        } else {
+            format!("{name}hit; ttl={}; detail={reason}", -i128::from(by.as_secs()))
+        };
+        HeaderValue::try_from(value).ok()
     }
 
     /// `hit; ttl=…`, the remaining freshness lifetime in seconds.

@@ -18,8 +18,10 @@ use crate::body::CacheBody;
 use crate::cache::{Running, Shared};
 use crate::conditional;
 use crate::entry::Entry;
-use crate::flight::{Context, End, Fill, Filled, First, Joined, Lead, Waiter};
-use crate::policy::{Bypass, Refusal};
+use crate::fallback::Fallback;
+use crate::flight::{Context, End, Failure, Fill, Filled, First, Joined, Lead, Waiter, is_error};
+use crate::key::Key;
+use crate::policy::{Bypass, Refusal, Stale};
 use crate::route::{RequestHead, Route};
 use crate::store::Target;
 
@@ -29,7 +31,7 @@ pub(crate) struct Miss<S, P> {
     pub(crate) route: Arc<Route>,
     pub(crate) inner: S,
     pub(crate) parts: Parts,
-    pub(crate) head: RequestHead,
+    pub(crate) head: Arc<RequestHead>,
     pub(crate) body: P,
     pub(crate) target: Target,
     /// Until the answer, or the fill, is there.
@@ -39,7 +41,7 @@ pub(crate) struct Miss<S, P> {
 /// Fills a request waits for before it goes to the origin by itself: the first one, and that of one elected waiter.
 const FLIGHTS: usize = 2;
 
-/// Answers from the shared tier, from another request's fill, or by a fill of its own.
+/// Answers from the shared tier, from another request's fill, or by a fill of its own; or from a stale entry.
 pub(crate) async fn miss<S, P, R>(mut miss: Miss<S, P>) -> Result<Response<CacheBody<R>>, S::Error>
 where
     S: Service<Request<P>, Response = Response<R>> + Send + 'static,
@@ -49,28 +51,53 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send + 'static,
 {
+    if let Some(response) = miss.while_revalidated() {
+        miss.refresh(Look::First);
+        return Ok(response);
+    }
     if let Some(entry) = miss.look_up().await {
         miss.route.stats.hit_shared();
-        return Ok(miss.answer(&entry, How::Hit));
+        let response = miss.answer(&entry, How::Hit);
+        if miss.is_due(&entry) {
+            miss.ahead(entry, Look::Done);
+        }
+        return Ok(response);
     }
-    if miss.parts.method == Method::HEAD {
-        return miss.forward(Refusal::Head).await;
+    if let Some(response) = miss.while_revalidated() {
+        miss.refresh(Look::Done);
+        return Ok(response);
     }
-    if conditional::is_for_origin(&miss.parts.headers) {
+    if conditional::is_for_origin(&miss.head.headers) {
         return miss.past(Bypass::Precondition).await;
     }
-    match miss.lead_or_follow().await {
-        Turn::Fill(lead, waiter) => miss.fill(lead, waiter).await,
-        Turn::Answer(entry, how) => Ok(miss.answer(&entry, how)),
-        Turn::Past(reason) => miss.past(reason).await,
+    let fallback = miss.fallback();
+    if let Some(response) = miss.throttled(&fallback) {
+        return Ok(response);
+    }
+    if miss.head.method == Method::HEAD {
+        return miss.forward(Refusal::Head, &fallback).await;
+    }
+    match fallback.wait(miss.lead_or_follow(&fallback)).await {
+        Ok(Turn::Fill(lead, waiter)) => miss.fill(lead, waiter, &fallback).await,
+        Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
+        Ok(Turn::StandIn(response)) | Err(response) => Ok(response),
+        Ok(Turn::Past(reason)) => miss.past(reason).await,
     }
 }
 
 /// What a request does once the tiers had nothing for it.
-enum Turn {
+enum Turn<R: Body> {
     Fill(Lead, Waiter),
     Answer(Arc<Entry>, How),
+    StandIn(Response<CacheBody<R>>),
     Past(Bypass),
+}
+
+/// Whether a refresh asks the shared tier before the origin: another process may have refreshed the entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    First,
+    Done,
 }
 
 impl<S, P> Miss<S, P> {
@@ -80,30 +107,60 @@ impl<S, P> Miss<S, P> {
 
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
         let now = self.shared.clock.now();
-        let RequestHead { method, headers } = &self.head;
+        let RequestHead { method, headers } = &*self.head;
         let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);
         response
     }
 
+    fn fallback(&self) -> Fallback {
+        Fallback {
+            shared: Arc::clone(&self.shared),
+            route: Arc::clone(&self.route),
+            head: Arc::clone(&self.head),
+            stale: self.target.stale.clone(),
+            since: Instant::now(),
+        }
+    }
+
+    /// The answer from an entry that may be used while it is revalidated.
+    fn while_revalidated<R: Body>(&self) -> Option<Response<CacheBody<R>>> {
+        let now = self.shared.clock.now();
+        let entry = self.target.stale.as_ref().filter(|entry| entry.serves_while_revalidated(now))?;
+        if !self.head.may_refresh() {
+            return None;
+        }
+        self.route.stats.stale(Stale::WhileRevalidate);
+        Some(self.answer(entry, How::Stale(Stale::WhileRevalidate)))
+    }
+
+    /// The answer from an entry that stood in for a failure just now, and does again.
+    fn throttled<R: Body>(&self, fallback: &Fallback) -> Option<Response<CacheBody<R>>> {
+        let entry = fallback.stale.as_ref()?;
+        let recently = self.shared.failing.contains(&entry.key, self.shared.clock.now());
+        if recently { fallback.stale(Stale::Throttled) } else { None }
+    }
+
+    /// Whether a hit on a fresh entry should refresh it.
+    fn is_due(&self, entry: &Entry) -> bool {
+        self.head.may_refresh() && self.route.rules.stale.refresh_is_due(entry, self.shared.clock.now())
+    }
+
     /// Joins the fill of the key or leads one. Waits for two fills at most, and no longer than `coalesce_timeout` in all.
-    async fn lead_or_follow(&mut self) -> Turn {
+    async fn lead_or_follow<R: Body>(&mut self, fallback: &Fallback) -> Turn<R> {
         let shared = Arc::clone(&self.shared);
+        let why = self.target.forward();
         let patience = Instant::now() + shared.limits.coalesce_timeout;
+        let is_uncacheable = |key: &Key| shared.uncacheable.contains(key, shared.clock.now());
         let mut waited = 0;
-        while waited < FLIGHTS && !shared.uncacheable.contains(&self.target.key) {
+        while waited < FLIGHTS && !is_uncacheable(&self.target.key) {
             let waiter = match shared.flights.join(self.target.key) {
-                Joined::Full => return Turn::Past(Bypass::FillsFull),
+                Joined::Full => return full(fallback),
                 Joined::Lead(mut lead, waiter) => {
                     // The fill before this one may have ended between the look into memory and now.
                     return match self.recall() {
                         Some(entry) => {
-                            let fields =
-                                self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
-                            lead.announce(End::Stored(Filled {
-                                entry: Arc::clone(&entry),
-                                fields: fields.into(),
-                            }));
+                            lead.announce(self.filled(Arc::clone(&entry)));
                             self.route.stats.hit_memory();
                             Turn::Answer(entry, How::Hit)
                         }
@@ -118,7 +175,7 @@ impl<S, P> Miss<S, P> {
             match end {
                 End::Stored(filled) if self.target.accepts(&filled, &self.head.headers) => {
                     self.route.stats.collapsed();
-                    return Turn::Answer(filled.entry, How::Collapsed);
+                    return Turn::Answer(filled.entry, How::Collapsed(why));
                 }
                 // The resource varies, and that fill was for another variant: look again, now under its own key.
                 End::Stored(_) => match self.recall() {
@@ -128,13 +185,17 @@ impl<S, P> Miss<S, P> {
                     }
                     None => waited += 1,
                 },
-                End::Refused => break,
-                End::Failed | End::Aborted => waited += 1,
+                End::Refused(refusal) if refusal.is_structural() => break,
+                End::Refused(_) => waited += 1,
+                End::Failed | End::Panicked | End::Aborted => match fallback.stale(Stale::IfError) {
+                    Some(response) => return Turn::StandIn(response),
+                    None => waited += 1,
+                },
             }
         }
         match shared.flights.solo() {
             Some((lead, waiter)) => Turn::Fill(lead, waiter),
-            None => Turn::Past(Bypass::FillsFull),
+            None => full(fallback),
         }
     }
 
@@ -142,12 +203,26 @@ impl<S, P> Miss<S, P> {
         let now = self.shared.clock.now();
         match self.shared.tiers.recall(&self.route, self.target.primary, &self.head.headers, now) {
             Ok(entry) => Some(entry),
-            Err(target) => {
+            Err(mut target) => {
+                // What the shared tier had may be too large for memory.
+                let stale = self.target.stale.take().filter(|stale| stale.key == target.key);
+                target.stale = target.stale.or(stale);
                 self.target = target;
                 None
             }
         }
     }
+
+    /// The end of a fill whose entry was there already.
+    fn filled(&self, entry: Arc<Entry>) -> End {
+        let fields = self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
+        End::Stored(Filled { entry, fields: fields.into() })
+    }
+}
+
+/// As many fills run as may.
+fn full<R: Body>(fallback: &Fallback) -> Turn<R> {
+    fallback.stale(Stale::FillsFull).map_or(Turn::Past(Bypass::FillsFull), Turn::StandIn)
 }
 
 impl<S, P, R> Miss<S, P>
@@ -155,8 +230,8 @@ where
     S: Service<Request<P>, Response = Response<R>>,
     R: Body<Data = Bytes>,
 {
-    /// To the origin, by a detached task: whoever hangs up, the fill goes on.
-    async fn fill(mut self, lead: Lead, waiter: Waiter) -> Result<Response<CacheBody<R>>, S::Error>
+    /// [`refresh`](Self::refresh) for an entry that is still fresh.
+    pub(crate) fn ahead(mut self, entry: Arc<Entry>, look: Look)
     where
         S: Send + 'static,
         S::Future: Send + 'static,
@@ -165,46 +240,131 @@ where
         R: Send + 'static,
         R::Error: Send + 'static,
     {
-        self.route.stats.forwarded();
+        self.target.stale = Some(entry);
+        self.refresh(look);
+    }
+
+    /// Begins a detached fill, unless one of the key runs or failed just now. The request has its answer already.
+    fn refresh(self, look: Look)
+    where
+        S: Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        P: Send + 'static,
+        R: Send + 'static,
+        R::Error: Send + 'static,
+    {
+        let key = self.target.key;
+        if self.shared.failing.contains(&key, self.shared.clock.now()) {
+            return;
+        }
+        let Some(lead) = self.shared.flights.refresh(key) else { return };
+        self.route.stats.refresh();
+        let shared = Arc::clone(&self.shared);
+        shared.spawn(self.refreshed(lead, look).in_current_span());
+    }
+
+    async fn refreshed(mut self, mut lead: Lead, look: Look) {
+        if look == Look::First
+            && let Some(entry) = self.look_up().await
+            && !self.is_due(&entry)
+        {
+            lead.announce(self.filled(entry));
+            return;
+        }
+        let (first, _) = oneshot::channel();
+        let (fill, _running) = self.into_fill(lead, first);
+        fill.run().await;
+    }
+
+    fn into_fill(
+        mut self,
+        lead: Lead,
+        first: oneshot::Sender<First<R, S::Error>>,
+    ) -> (Fill<S, P, R, S::Error>, Running) {
         self.route.disguise(&mut self.parts);
         conditional::strip_validators(&mut self.parts.headers);
-        let (first, answered) = oneshot::channel();
         let fill = Fill {
             inner: self.inner,
             request: Request::from_parts(self.parts, self.body),
             lead,
             first,
-            context: Context {
-                shared: Arc::clone(&self.shared),
-                route: Arc::clone(&self.route),
-                target: self.target,
-                head: self.head,
-            },
+            context: Context { shared: self.shared, route: self.route, target: self.target, head: self.head },
         };
-        self.shared.spawn(fill.run().in_current_span());
-        drop(self.running);
-        match answered.await {
+        (fill, self.running)
+    }
+
+    /// To the origin, by a detached task: whoever hangs up, the fill goes on.
+    async fn fill(
+        self,
+        lead: Lead,
+        waiter: Waiter,
+        fallback: &Fallback,
+    ) -> Result<Response<CacheBody<R>>, S::Error>
+    where
+        S: Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        P: Send + 'static,
+        R: Send + 'static,
+        R::Error: Send + 'static,
+    {
+        let Fallback { shared, route, .. } = fallback;
+        route.stats.forwarded();
+        let (first, answered) = oneshot::channel();
+        let (fill, running) = self.into_fill(lead, first);
+        shared.spawn(fill.run().in_current_span());
+        drop(running);
+        let answered = match fallback.wait(answered).await {
+            Ok(answered) => answered,
+            Err(response) => return Ok(response),
+        };
+        let failure = match answered {
             Ok(First::Answer(mut response)) => {
+                response.body_mut().hold(waiter);
+                return Ok(response);
+            }
+            Ok(First::Failed(failure)) => Some(failure),
+            Err(_) => None,
+        };
+        if let Some(response) = fallback.stale(Stale::IfError) {
+            return Ok(response);
+        }
+        match failure {
+            Some(Failure::Answer(mut response)) => {
                 response.body_mut().hold(waiter);
                 Ok(response)
             }
-            Ok(First::Error(error)) => Err(error),
-            Ok(First::Panic(payload)) => resume_unwind(payload),
-            Err(_) => {
-                self.route.stats.aborted();
-                Ok(answer::gateway(StatusCode::SERVICE_UNAVAILABLE, Refusal::FillAborted, &self.shared.names))
+            Some(Failure::Error(error)) => Err(error),
+            Some(Failure::Panic(payload)) => resume_unwind(payload),
+            None => {
+                route.stats.aborted();
+                Ok(answer::gateway(StatusCode::SERVICE_UNAVAILABLE, Refusal::FillAborted, &shared.names))
             }
         }
     }
 
     /// To the origin without a fill, because the answer can't be stored.
-    async fn forward(mut self, refusal: Refusal) -> Result<Response<CacheBody<R>>, S::Error> {
+    async fn forward(
+        mut self,
+        refusal: Refusal,
+        fallback: &Fallback,
+    ) -> Result<Response<CacheBody<R>>, S::Error> {
         self.route.stats.forwarded();
         self.route.disguise(&mut self.parts);
         self.shared.mark(&mut self.parts.extensions);
-        let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
-        let mut response = response.map(CacheBody::origin);
-        self.shared.names.mark_miss(response.headers_mut(), Some(refusal));
+        let called = self.inner.oneshot(Request::from_parts(self.parts, self.body));
+        let answered = match fallback.wait(called).await {
+            Ok(answered) => answered,
+            Err(response) => return Ok(response),
+        };
+        if answered.as_ref().map_or(true, |response| is_error(response.status()))
+            && let Some(response) = fallback.stale(Stale::IfError)
+        {
+            return Ok(response);
+        }
+        let mut response = answered?.map(CacheBody::origin);
+        self.shared.names.mark_forwarded(response.headers_mut(), self.target.forward(), Some(refusal));
         Ok(response)
     }
 

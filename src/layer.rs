@@ -28,6 +28,7 @@ impl<K> CacheLayer<K> {
             let limits = &shared.limits;
             within("max_body", rules.max_body, "recording_bytes", limits.recording_bytes)?;
             within("key_body", rules.key_body.unwrap_or(0), "key_body_bytes", limits.key_body_bytes)?;
+            rules.stale.check_within(limits)?;
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
             Ok(Arc::new(Route::new(label, rules, keys, shared.stats.route(label))))
         })?;

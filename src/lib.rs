@@ -22,6 +22,7 @@ mod route;
 mod policy;
 mod key;
 mod drive;
+mod fallback;
 mod store;
 mod entry;
 mod flight;
@@ -48,7 +49,7 @@ pub use self::key::Key;
 pub use self::layer::CacheLayer;
 pub use self::policy::{
     BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
-    Routes, RoutesConfig,
+    Routes, RoutesConfig, Stale,
 };
 pub use self::request_body::RequestBody;
 pub use self::service::Cache;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 
+use crate::conditional;
 use crate::key::{self, Key, KeyRules};
 use crate::policy::{Bypass, Rules};
 use crate::stats::RouteStats;
@@ -27,6 +28,13 @@ pub(crate) struct Route {
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
+}
+
+impl RequestHead {
+    /// Whether a fill of this request would do for everybody. A HEAD's wouldn't, nor one that only the origin can judge.
+    pub(crate) fn may_refresh(&self) -> bool {
+        self.method != Method::HEAD && !conditional::is_for_origin(&self.headers)
+    }
 }
 
 impl Route {

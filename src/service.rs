@@ -9,17 +9,20 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::answer::{self, How};
 use crate::body::CacheBody;
-use crate::drive::{self, Miss};
+use crate::drive::{self, Look, Miss};
+use crate::entry::Entry;
 use crate::future::ResponseFuture;
-use crate::key;
+use crate::key::{self, Key};
 use crate::layer::CacheLayer;
 use crate::policy::{BodyKey, Bypass, HeadKey};
 use crate::request_body::RequestBody;
 use crate::route::{RequestHead, Route};
+use crate::store::Target;
 
 /// Answers requests from the cache, and calls the service behind it for those it can't.
 ///
@@ -90,24 +93,58 @@ impl<S, K> Cache<S, K> {
                 let (method, headers) = (&parts.method, &parts.headers);
                 let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
                 route.count(&response);
+                if route.rules.stale.refresh_is_due(&entry, now) {
+                    self.refresh(route, parts, body, key, entry);
+                }
                 ResponseFuture::hit(response)
             }
             Err(target) => {
                 route.stats.miss_memory();
-                ResponseFuture::driven(drive::miss(Miss {
-                    shared: Arc::clone(shared),
-                    route: Arc::clone(route),
-                    inner: self.inner.clone(),
-                    head: RequestHead {
-                        method: parts.method.clone(),
-                        headers: route.visible(&parts.headers).into_owned(),
-                    },
-                    parts,
-                    body,
-                    target,
-                    running: shared.running(),
-                }))
+                ResponseFuture::driven(drive::miss(self.miss(route, parts, body, target)))
             }
+        }
+    }
+
+    /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.
+    #[cold]
+    fn refresh<P, R>(&self, route: &Arc<Route>, parts: Parts, body: P, primary: Key, entry: Arc<Entry>)
+    where
+        S: Service<Request<P>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        P: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send + 'static,
+    {
+        let shared = &self.layer.shared;
+        // Asked again at each hit until the fill is done: what is cheap comes first.
+        if Handle::try_current().is_err() || shared.flights.is_filling(&entry.key) {
+            return;
+        }
+        let target = shared.tiers.target(route, primary, &parts.headers);
+        let miss = self.miss(route, parts, body, target);
+        if miss.head.may_refresh() && miss.target.key == entry.key {
+            miss.ahead(entry, Look::First);
+        }
+    }
+
+    fn miss<P>(&self, route: &Arc<Route>, parts: Parts, body: P, target: Target) -> Miss<S, P>
+    where
+        S: Clone,
+    {
+        let shared = &self.layer.shared;
+        Miss {
+            shared: Arc::clone(shared),
+            route: Arc::clone(route),
+            inner: self.inner.clone(),
+            head: Arc::new(RequestHead {
+                method: parts.method.clone(),
+                headers: route.visible(&parts.headers).into_owned(),
+            }),
+            parts,
+            body,
+            target,
+            running: shared.running(),
         }
     }
 

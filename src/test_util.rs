@@ -1,10 +1,11 @@
-//! For tests and benches of a [`Store`](crate::Store): values as the cache writes them, and the check that it makes of
-//! what it reads.
+//! For tests: a clock to step; and for those of a [`Store`](crate::Store) values as the cache writes them, and the check
+//! that it makes of what it reads.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::entry::{self, Entry, EntryHead, Record};
+pub use crate::clock::ManualClock;
+use crate::entry::{self, Entry, EntryHead, Record, Windows};
 use crate::key::Key;
 
 /// A value as the cache would store it under `key`: a 200 with `fields` and `body`, fresh for an hour from the Unix epoch.
@@ -24,6 +25,7 @@ pub fn entry(key: &Key, fields: &[(&str, &str)], body: Bytes) -> Option<Bytes> {
         stored_at: 0,
         initial_age: 0,
         lifetime: 3_600_000,
+        windows: Windows::default(),
     };
     Some(Entry::seal(head, &[body]).ok()?.1)
 }

@@ -95,6 +95,31 @@ async fn fills_that_nobody_waits_for_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fill_that_nobody_waits_for_can_be_called_off() {
+    let mut limits = LimitsConfig::default();
+    limits.finish_fills = false;
+    let cache = QueryCache::builder().limits(limits).build().unwrap();
+    let (mut service, mut origin) = over_mock(&cache);
+    let mut first = task::spawn(service.call(get("/x")));
+    let mut second = task::spawn(service.call(get("/x")));
+    assert_pending!(first.poll());
+    assert_pending!(second.poll());
+    let respond = next(&mut origin, "/x").await;
+    drop(first);
+    settle().await;
+    respond.send_response(ok("for the second"));
+    assert_eq!(text(second.await.unwrap()).await, "for the second");
+
+    let mut only = task::spawn(service.call(get("/y")));
+    assert_pending!(only.poll());
+    let respond = next(&mut origin, "/y").await;
+    drop(only);
+    cache.settled().await;
+    respond.send_response(ok("for nobody"));
+    assert_pending!(task::spawn(service.call(get("/y"))).poll(), "it was stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_layer_inside_a_fill_of_its_own_handle_passes_through() {
     let cache = cache();
     let (inner, mut origin) = over_mock(&cache);

@@ -92,6 +92,9 @@ pub struct LimitsConfig {
     pub max_fills: usize,
     /// Fills at once that nobody waits for any more; over it they are cancelled. Default: 64.
     pub max_orphan_fills: usize,
+    /// Whether a fill goes on once all who waited for it hung up; `false`: it is cancelled, and its work was for nothing.
+    /// Default: true.
+    pub finish_fills: bool,
     /// Time for a fill, seconds. Default: 30.
     #[serde(with = "seconds")]
     pub fill_timeout: Duration,
@@ -174,6 +177,7 @@ impl Default for LimitsConfig {
         Self {
             max_fills: 4096,
             max_orphan_fills: 64,
+            finish_fills: true,
             fill_timeout: Duration::from_secs(30),
             coalesce_timeout: Duration::from_secs(5),
             recording_bytes: 64 << 20,

@@ -364,5 +364,5 @@ fn stated_defaults_are_the_defaults() {
         assert_eq!(stated(text), defaults[&field], "{owner}.{field}");
         checked += 1;
     }
-    assert_eq!(checked, 24);
+    assert_eq!(checked, 25);
 }

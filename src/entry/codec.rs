@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! magic "TQCE", version u8, kind u8, key [32]
-//! entry:  stored_at u64, initial_age u64, lifetime u64, status u16, header count u16, body length u64,
+//! entry:  stored_at u64, initial_age u64, lifetime u64, while_revalidate u64, if_error u64,
+//!         status u16, header count u16, body length u64,
 //!         headers: name length u16, value length u32, name, value
 //!         body
 //! vary:   field count u16, variant count u32,
@@ -21,7 +22,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::wire::{Reader, Short};
-use super::{Entry, EntryHead, Record, VaryRecord};
+use super::{Entry, EntryHead, Record, VaryRecord, Windows};
 use crate::key::{Key, MAX_FIELDS};
 use crate::policy::Refusal;
 
@@ -38,7 +39,7 @@ const VARY: u8 = 2;
 const PREAMBLE: usize = 4 + 1 + 1 + 32;
 
 /// What an entry has between preamble and headers.
-const ENTRY_HEAD: usize = 8 + 8 + 8 + 2 + 2 + 8;
+const ENTRY_HEAD: usize = 5 * 8 + 2 + 2 + 8;
 
 /// A header without the bytes of its name and value. No name is empty.
 const HEADER: usize = 2 + 4;
@@ -95,7 +96,8 @@ pub(super) fn encode_entry(head: EntryHead<'_>, body: &[Bytes]) -> Result<Bytes,
         .ok_or(Refusal::Unencodable)?;
     let length = entry_len(head.headers, body_len).ok_or(Refusal::Unencodable)?;
     let mut out = preamble(ENTRY, head.key, length);
-    for number in [head.stored_at, head.initial_age, head.lifetime] {
+    let Windows { while_revalidate, if_error } = head.windows;
+    for number in [head.stored_at, head.initial_age, head.lifetime, while_revalidate, if_error] {
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(&head.status.as_u16().to_le_bytes());
@@ -207,6 +209,7 @@ fn open(bytes: Bytes) -> Result<Reader, DecodeError> {
 
 fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
     let (stored_at, initial_age, lifetime) = (from.u64()?, from.u64()?, from.u64()?);
+    let windows = Windows { while_revalidate: from.u64()?, if_error: from.u64()? };
     let status = StatusCode::from_u16(from.u16()?).map_err(|_| DecodeError::Corrupt)?;
     let count = usize::from(from.u16()?);
     let body = usize::try_from(from.u64()?).map_err(|_| DecodeError::Corrupt)?;
@@ -215,7 +218,7 @@ fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
         return Err(DecodeError::Corrupt);
     }
     let body = from.bytes(body)?;
-    Ok(Entry { key, status, headers, body, stored_at, initial_age, lifetime })
+    Ok(Entry { key, status, headers, body, stored_at, initial_age, lifetime, windows })
 }
 
 fn headers(count: usize, from: &mut Reader) -> Result<HeaderMap, DecodeError> {

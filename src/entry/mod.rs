@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use crate::clock::Millis;
+use crate::clock::{Millis, millis};
 use crate::key::Key;
 use crate::policy::Refusal;
 
@@ -44,6 +44,25 @@ pub(crate) struct Entry {
     pub(crate) initial_age: Millis,
     /// Freshness lifetime, milliseconds, counted from age 0.
     pub(crate) lifetime: Millis,
+    /// What it is good for after that.
+    pub(crate) windows: Windows,
+}
+
+/// How long after its freshness lifetime an entry may still answer, milliseconds ([RFC 5861]).
+///
+/// [RFC 5861]: https://www.rfc-editor.org/rfc/rfc5861
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Windows {
+    /// While it is being revalidated.
+    pub(crate) while_revalidate: Millis,
+    /// In place of an error.
+    pub(crate) if_error: Millis,
+}
+
+impl Windows {
+    pub(crate) fn longest(self) -> Millis {
+        self.while_revalidate.max(self.if_error)
+    }
 }
 
 /// All of an entry but its body: what is known before the body has ended.
@@ -61,6 +80,8 @@ pub(crate) struct EntryHead<'a> {
     pub(crate) initial_age: Millis,
     /// Freshness lifetime, milliseconds, counted from age 0.
     pub(crate) lifetime: Millis,
+    /// What it is good for after that.
+    pub(crate) windows: Windows,
 }
 
 /// What a header map keeps for each place it has: a bucket (hash, name, value, links) and its share of the
@@ -90,6 +111,7 @@ impl Entry {
             stored_at: self.stored_at,
             initial_age: self.initial_age,
             lifetime: self.lifetime,
+            windows: self.windows,
         }
     }
 
@@ -116,6 +138,21 @@ impl Entry {
     pub(crate) fn fresh_for(&self, now: Millis) -> Option<Duration> {
         let left = Duration::from_millis(self.lifetime).checked_sub(self.age(now))?;
         (!left.is_zero()).then_some(left)
+    }
+
+    /// How long it has been stale, milliseconds; 0 while it is fresh.
+    pub(crate) fn stale_by(&self, now: Millis) -> Millis {
+        millis(self.age(now)).saturating_sub(self.lifetime)
+    }
+
+    /// Whether it may answer while it is revalidated.
+    pub(crate) fn serves_while_revalidated(&self, now: Millis) -> bool {
+        self.stale_by(now) < self.windows.while_revalidate
+    }
+
+    /// Whether it may answer in place of an error.
+    pub(crate) fn serves_if_error(&self, now: Millis) -> bool {
+        self.stale_by(now) < self.windows.if_error
     }
 }
 

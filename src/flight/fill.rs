@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -29,12 +30,26 @@ use crate::store::{Draft, Target};
 
 /// What the first caller gets; nobody else can have it.
 pub(crate) enum First<R: Body, E> {
+    /// The inner service's response.
+    Answer(Response<CacheBody<R>>),
+    /// A stale entry may stand in for this.
+    Failed(Failure<R, E>),
+}
+
+/// How a fill failed.
+pub(crate) enum Failure<R: Body, E> {
     /// The inner service's response, or the cache's own 504.
     Answer(Response<CacheBody<R>>),
     /// The inner service's error.
     Error(E),
     /// The inner service's panic, to be resumed.
     Panic(Box<dyn Any + Send>),
+}
+
+impl<R: Body, E> First<R, E> {
+    fn of(answer: Response<CacheBody<R>>, failed: bool) -> Self {
+        if failed { Self::Failed(Failure::Answer(answer)) } else { Self::Answer(answer) }
+    }
 }
 
 /// A fill that is about to run.
@@ -52,7 +67,7 @@ pub(crate) struct Context {
     pub(crate) route: Arc<Route>,
     pub(crate) target: Target,
     /// Method and fields as the client sent them.
-    pub(crate) head: RequestHead,
+    pub(crate) head: Arc<RequestHead>,
 }
 
 impl<S, P, R> Fill<S, P, R, S::Error>
@@ -72,30 +87,43 @@ where
         let deadline = context.deadline(started);
         context.shared.mark(request.extensions_mut());
         let called = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
-        let failed = match timeout_at(deadline, called).await {
+        let failure = match timeout_at(deadline, called).await {
             Ok(Ok(Ok(response))) => {
                 let (parts, body) = response.into_parts();
-                return match context.judge(&parts) {
-                    Ok(draft) => context.record(parts, body, draft, started, lead, first).await,
+                match context.judge(&parts) {
+                    Ok(draft) => return context.record(parts, body, draft, started, lead, first).await,
                     Err(refusal) => {
                         context.route.stats.fill(started.elapsed());
-                        lead.announce(context.refused(refusal));
-                        let response = context.answer(parts, CacheBody::origin(body), Some(refusal));
-                        first.send(First::Answer(response)).ok();
+                        let failed = is_error(parts.status);
+                        lead.announce(context.refused(refusal, failed));
+                        let answer = context.answer(parts, CacheBody::origin(body), Some(refusal));
+                        first.send(First::of(answer, failed)).ok();
+                        return;
                     }
-                };
+                }
             }
-            Ok(Ok(Err(error))) => First::Error(error),
-            Ok(Err(panic)) => First::Panic(panic),
+            Ok(Ok(Err(error))) => Failure::Error(error),
+            Ok(Err(panic)) => Failure::Panic(panic),
             Err(_) => {
                 let names = &context.shared.names;
-                First::Answer(answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::FillTimeout, names))
+                Failure::Answer(answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::FillTimeout, names))
             }
         };
         context.route.stats.fill(started.elapsed());
-        lead.announce(End::Failed);
-        first.send(failed).ok();
+        let panicked = matches!(failure, Failure::Panic(_));
+        lead.announce(context.failed(if panicked { End::Panicked } else { End::Failed }));
+        first.send(First::Failed(failure)).ok();
     }
+}
+
+/// How long a key is remembered as uncacheable.
+const UNCACHEABLE: Duration = Duration::from_secs(120);
+
+/// Whether a response is an error in whose place a stale one may be used ([RFC 5861 §4]).
+///
+/// [RFC 5861 §4]: https://www.rfc-editor.org/rfc/rfc5861#section-4
+pub(crate) const fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// How a recording came out.
@@ -116,7 +144,10 @@ impl Context {
     /// The response's head, judged.
     fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
-        let RequestHead { method, headers } = &self.head;
+        let RequestHead { method, headers } = &*self.head;
+        if is_error(parts.status) && self.may_stand_in() {
+            return Err(Refusal::ServerError);
+        }
         let verdict = self.route.rules.judge(method, headers, parts, received)?;
         let declared = declared_length(parts)?;
         if declared.is_some_and(|declared| declared > self.route.rules.max_body as u64) {
@@ -128,15 +159,37 @@ impl Context {
         Ok(Draft { parts, verdict, received, fields, declared })
     }
 
-    /// Counts a refusal; what followers hear of it.
-    fn refused(&self, refusal: Refusal) -> End {
+    /// Whether a stale entry may stand in for a failure now.
+    fn may_stand_in(&self) -> bool {
+        self.target.stale.as_ref().is_some_and(|entry| entry.serves_if_error(self.shared.clock.now()))
+    }
+
+    /// Counts a refusal; what followers hear of it. `failed`: the response was no answer but an error.
+    fn refused(&self, refusal: Refusal, failed: bool) -> End {
         self.route.stats.refused(refusal);
         if refusal.is_structural() {
-            self.shared.uncacheable.remember(self.target.key);
-            End::Refused
-        } else {
-            End::Failed
+            let now = self.shared.clock.now();
+            self.shared.uncacheable.remember(self.target.key, now, UNCACHEABLE);
         }
+        if failed {
+            return self.failed(End::Failed);
+        }
+        // The origin has a new answer, and it is for nobody else: the old one is overtaken.
+        if refusal.is_structural()
+            && let Some(stale) = &self.target.stale
+        {
+            self.shared.tiers.forget(stale.key);
+        }
+        End::Refused(refusal)
+    }
+
+    /// Leaves the origin alone for a while, if an entry may stand in.
+    fn failed(&self, end: End) -> End {
+        if let Some(stale) = &self.target.stale {
+            let throttle = self.route.rules.stale.error_throttle;
+            self.shared.failing.remember(stale.key, self.shared.clock.now(), throttle);
+        }
+        end
     }
 
     /// The first caller's answer: the origin's, and what the cache did with it.
@@ -146,11 +199,12 @@ impl Context {
         body: CacheBody<R>,
         refusal: Option<Refusal>,
     ) -> Response<CacheBody<R>> {
-        self.shared.names.mark_miss(&mut parts.headers, refusal);
+        self.shared.names.mark_forwarded(&mut parts.headers, self.target.forward(), refusal);
         Response::from_parts(parts, body)
     }
 
-    /// Records the body. The first caller is answered with the whole, or with a stream once the body makes it wait.
+    /// Records the body. The first caller is answered with the whole, or with a stream once the body makes it wait; where
+    /// a stale entry may stand in for a broken body, with the whole alone.
     async fn record<R: Body<Data = Bytes>, E>(
         self,
         mut parts: response::Parts,
@@ -164,21 +218,22 @@ impl Context {
         let limit = self.route.rules.max_body;
         let (mut recording, pieces) = Recording::new(body, draft.declared, limit, &self.shared.recordings);
         let length = recording.length();
-        let reservation = recording.reservation();
+        let streamed = |reservation| CacheBody::streamed(pieces, length, reservation);
 
-        let Some(step) = poll_fn(|cx| Poll::Ready(ready_steps(&mut recording, cx))).await else {
-            let body = CacheBody::streamed(pieces, length, reservation);
+        let mut step = poll_fn(|cx| Poll::Ready(ready_steps(&mut recording, cx))).await;
+        if step.is_none() && self.may_stand_in() {
+            step = Some(self.last_step(&mut recording, started).await);
+        }
+        let Some(step) = step else {
+            let body = streamed(recording.reservation());
             first.send(First::Answer(self.answer(parts, body, None))).ok();
-            let step = match timeout_at(self.deadline(started), last_step(&mut recording)).await {
-                Ok(step) => step,
-                Err(_) => recording.refuse(Refusal::FillTimeout),
-            };
+            let step = self.last_step(&mut recording, started).await;
             let (end, last) = match self.conclude(step, &recording, &draft, started) {
                 Outcome::Stored(filled, last) => (End::Stored(filled), last),
                 Outcome::Not(end, _, last) => (end, last),
                 Outcome::Panicked(payload) => {
                     recording.send(Piece::Panic(payload));
-                    (End::Failed, None)
+                    (self.failed(End::Panicked), None)
                 }
             };
             lead.announce(end);
@@ -194,7 +249,7 @@ impl Context {
                 }
                 let body = if recording.is_open() {
                     recording.send_last(last);
-                    CacheBody::streamed(pieces, length, reservation)
+                    streamed(recording.reservation())
                 } else if conditional::not_modified(&self.head.method, &self.head.headers, entry) {
                     parts.status = StatusCode::NOT_MODIFIED;
                     conditional::strip_content(&mut parts.headers);
@@ -206,18 +261,28 @@ impl Context {
                 First::Answer(self.answer(parts, body, None))
             }
             Outcome::Not(end, refusal, last) => {
+                let failed = matches!(end, End::Failed);
                 lead.announce(end);
                 recording.send_last(last);
-                let body = CacheBody::streamed(pieces, length, reservation);
-                First::Answer(self.answer(parts, body, Some(refusal)))
+                let body = streamed(recording.reservation());
+                First::of(self.answer(parts, body, Some(refusal)), failed)
             }
             Outcome::Panicked(payload) => {
-                lead.announce(End::Failed);
-                First::Panic(payload)
+                lead.announce(self.failed(End::Panicked));
+                First::Failed(Failure::Panic(payload))
             }
         };
         drop(recording);
         first.send(answered).ok();
+    }
+
+    /// Records to the end, or to that of the time for the fill.
+    async fn last_step<R: Body<Data = Bytes>>(&self, recording: &mut Recording<R>, started: Instant) -> Step {
+        let last = poll_fn(|cx| ready_steps(recording, cx).map_or(Poll::Pending, Poll::Ready));
+        match timeout_at(self.deadline(started), last).await {
+            Ok(step) => step,
+            Err(_) => recording.refuse(Refusal::FillTimeout),
+        }
     }
 
     /// Stores a whole response. The policy's `store_if` may panic; the client gets its answer all the same.
@@ -246,9 +311,11 @@ impl Context {
                     self.shared.uncacheable.clear(&self.target.key);
                     Outcome::Stored(filled, last)
                 }
-                Err(refusal) => Outcome::Not(self.refused(refusal), refusal, last),
+                Err(refusal) => Outcome::Not(self.refused(refusal, false), refusal, last),
             },
-            Step::Refused(refusal) => Outcome::Not(self.refused(refusal), refusal, None),
+            Step::Refused(refusal) => {
+                Outcome::Not(self.refused(refusal, refusal.is_failure()), refusal, None)
+            }
             Step::Panicked(payload) => Outcome::Panicked(payload),
             Step::More => Outcome::Not(End::Failed, Refusal::BodyError, None),
         }
@@ -267,10 +334,6 @@ fn ready_steps<R: Body<Data = Bytes>>(
             Poll::Pending => return None,
         }
     }
-}
-
-async fn last_step<R: Body<Data = Bytes>>(recording: &mut Recording<R>) -> Step {
-    poll_fn(|cx| ready_steps(recording, cx).map_or(Poll::Pending, Poll::Ready)).await
 }
 
 /// The length that the head declares. Several lines, or one that isn't a number, could be read in more than one way.

@@ -23,6 +23,8 @@ pub(crate) struct Flights {
     followers: AtomicUsize,
     max_fills: usize,
     max_orphans: usize,
+    /// Whether a fill goes on once nobody waits for it any more.
+    finish: bool,
 }
 
 /// One fill.
@@ -31,6 +33,8 @@ struct Flight {
     end: watch::Sender<Option<End>>,
     crew: Mutex<Crew>,
     cancel: Notify,
+    /// Begun on nobody's account: it goes on without waiters whatever the setting is.
+    refresh: bool,
 }
 
 /// Who waits for a fill.
@@ -61,6 +65,7 @@ impl Flights {
             followers: AtomicUsize::new(0),
             max_fills: limits.max_fills,
             max_orphans: limits.max_orphan_fills,
+            finish: limits.finish_fills,
         })
     }
 
@@ -69,8 +74,9 @@ impl Flights {
         let mut map = lock(&self.map);
         match map.entry(key) {
             Slot::Occupied(slot) => Joined::Follow(self.board(slot.get(), true)),
-            Slot::Vacant(slot) => match self.launch(Some(key)) {
-                Some((lead, waiter)) => {
+            Slot::Vacant(slot) => match self.launch(Some(key), false) {
+                Some(lead) => {
+                    let waiter = self.board(&lead.flight, false);
                     slot.insert(Arc::clone(&lead.flight));
                     Joined::Lead(lead, waiter)
                 }
@@ -81,19 +87,47 @@ impl Flights {
 
     /// A fill that no other request joins; `None` when as many fills run as may.
     pub(crate) fn solo(self: &Arc<Self>) -> Option<(Lead, Waiter)> {
-        self.launch(None)
+        let lead = self.launch(None, false)?;
+        let waiter = self.board(&lead.flight, false);
+        Some((lead, waiter))
     }
 
-    fn launch(self: &Arc<Self>, key: Option<Key>) -> Option<(Lead, Waiter)> {
+    /// A fill of `key` that no request waits for from its start; others may join it. `None` while another fill of the key
+    /// runs, or as many fills as may.
+    pub(crate) fn refresh(self: &Arc<Self>, key: Key) -> Option<Lead> {
+        let mut map = lock(&self.map);
+        let Slot::Vacant(slot) = map.entry(key) else { return None };
+        if !self.take_orphan_place() {
+            return None;
+        }
+        let Some(lead) = self.launch(Some(key), true) else {
+            self.orphans.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        };
+        lock(&lead.flight.crew).orphan = true;
+        slot.insert(Arc::clone(&lead.flight));
+        Some(lead)
+    }
+
+    /// Takes a place among the fills that nobody waits for.
+    fn take_orphan_place(&self) -> bool {
+        let more = |orphans| (orphans < self.max_orphans).then_some(orphans + 1);
+        self.orphans.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    fn launch(self: &Arc<Self>, key: Option<Key>, refresh: bool) -> Option<Lead> {
         self.fills
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |fills| {
                 (fills < self.max_fills).then_some(fills + 1)
             })
             .ok()?;
-        let flight =
-            Arc::new(Flight { end: watch::Sender::new(None), crew: Mutex::default(), cancel: Notify::new() });
-        let waiter = self.board(&flight, false);
-        Some((Lead { flights: Arc::clone(self), flight, key, announced: false }, waiter))
+        let flight = Arc::new(Flight {
+            end: watch::Sender::new(None),
+            crew: Mutex::default(),
+            cancel: Notify::new(),
+            refresh,
+        });
+        Some(Lead { flights: Arc::clone(self), flight, key, announced: false })
     }
 
     fn board(self: &Arc<Self>, flight: &Arc<Flight>, follows: bool) -> Waiter {
@@ -104,6 +138,11 @@ impl Flights {
         }
         self.followers.fetch_add(usize::from(follows), Ordering::AcqRel);
         Waiter { flights: Arc::clone(self), flight: Arc::clone(flight), follows }
+    }
+
+    /// Whether a fill of `key` runs that others may join.
+    pub(crate) fn is_filling(&self, key: &Key) -> bool {
+        lock(&self.map).contains_key(key)
     }
 
     /// Fills that run now.
@@ -191,12 +230,11 @@ impl Drop for Waiter {
         if crew.waiters > 0 || crew.done {
             return;
         }
-        let room = self.flights.orphans.fetch_update(Ordering::AcqRel, Ordering::Acquire, |orphans| {
-            (orphans < self.flights.max_orphans).then_some(orphans + 1)
-        });
-        match room {
-            Ok(_) => crew.orphan = true,
-            Err(_) => self.flight.cancel.notify_one(),
+        let goes_on = self.flights.finish || self.flight.refresh;
+        if goes_on && self.flights.take_orphan_place() {
+            crew.orphan = true;
+        } else {
+            self.flight.cancel.notify_one();
         }
     }
 }

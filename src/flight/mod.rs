@@ -5,18 +5,19 @@
 
 mod fill;
 mod map;
+mod recent;
 mod record;
-mod uncacheable;
 
 use std::sync::Arc;
 
 use http::HeaderName;
 
-pub(crate) use self::fill::{Context, Fill, First};
+pub(crate) use self::fill::{Context, Failure, Fill, First, is_error};
 pub(crate) use self::map::{Flights, Joined, Lead, Waiter};
-pub(crate) use self::uncacheable::Uncacheable;
+pub(crate) use self::recent::Recent;
 
 use crate::entry::Entry;
+use crate::policy::Refusal;
 
 /// How a fill ended, as its followers see it.
 #[derive(Clone, Debug)]
@@ -24,9 +25,11 @@ pub(crate) enum End {
     /// The response is an entry.
     Stored(Filled),
     /// The response can't be stored.
-    Refused,
-    /// The inner service failed or its body broke.
+    Refused(Refusal),
+    /// The inner service failed, or its body did.
     Failed,
+    /// The inner service panicked, or its body did.
+    Panicked,
     /// The fill was dropped before its end.
     Aborted,
 }

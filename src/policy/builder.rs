@@ -1,5 +1,7 @@
 //! The methods that write a policy.
 
+mod stale;
+
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -79,6 +79,26 @@ pub struct PolicyConfig {
     pub honor_request_directives: bool,
     /// How an absent `ETag` is made. Default: weak.
     pub etag: Etag,
+    /// How long after its lifetime an entry may answer while it is revalidated, in seconds. Default: none.
+    #[serde(with = "seconds::option")]
+    pub stale_while_revalidate: Option<Duration>,
+    /// How long after its lifetime an entry may answer in place of an error, in seconds. Default: none.
+    #[serde(with = "seconds::option")]
+    pub stale_if_error: Option<Duration>,
+    /// How long the service isn't asked again after a failed fill while an entry may stand in, in seconds; 0: no time at
+    /// all. Default: 1.
+    #[serde(with = "seconds")]
+    pub error_throttle: Duration,
+    /// How long a request waits for the service if an entry may stand in for an error, in seconds. Default: to the end.
+    #[serde(with = "seconds::option")]
+    pub soft_timeout: Option<Duration>,
+    /// How long a request waits for the service at all, in seconds. Default: `limits.fill_timeout`.
+    #[serde(with = "seconds::option")]
+    pub hard_timeout: Option<Duration>,
+    /// Share of the lifetime after which a hit starts a refresh, between 0 and 1. Default: none.
+    pub refresh_ahead: Option<f64>,
+    /// Share by which lifetimes are shortened at random, from 0 up to 1. Default: 0.
+    pub jitter: f64,
 }
 
 /// Request fields that carry credentials, unless a policy says otherwise.
@@ -127,6 +147,13 @@ impl Default for PolicyConfig {
             per_request_fields: owned(PER_REQUEST_FIELDS),
             honor_request_directives: false,
             etag: Etag::Weak,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            error_throttle: Duration::from_secs(1),
+            soft_timeout: None,
+            hard_timeout: None,
+            refresh_ahead: None,
+            jitter: 0.0,
         }
     }
 }

@@ -24,6 +24,16 @@ pub(super) struct Directives {
     pub(super) max_age: Option<u64>,
     /// Seconds, as with `max_age`.
     pub(super) s_maxage: Option<u64>,
+    /// `must-revalidate` or `proxy-revalidate`: the response must not be used once it is stale.
+    pub(super) must_revalidate: bool,
+    /// Seconds, as with `max_age` ([RFC 5861 §3]).
+    ///
+    /// [RFC 5861 §3]: https://www.rfc-editor.org/rfc/rfc5861#section-3
+    pub(super) stale_while_revalidate: Option<u64>,
+    /// Seconds, as with `max_age` ([RFC 5861 §4]).
+    ///
+    /// [RFC 5861 §4]: https://www.rfc-editor.org/rfc/rfc5861#section-4
+    pub(super) stale_if_error: Option<u64>,
 }
 
 impl Directives {
@@ -41,6 +51,7 @@ impl Directives {
 
     fn add(&mut self, name: &[u8], argument: &[u8]) {
         let is = |directive: &[u8]| name.eq_ignore_ascii_case(directive);
+        let seconds = || delta_seconds(argument).unwrap_or(0);
         if is(b"no-store") {
             self.no_store = true;
         } else if is(b"no-cache") {
@@ -48,9 +59,15 @@ impl Directives {
         } else if is(b"private") {
             self.private = true;
         } else if is(b"max-age") {
-            self.max_age.get_or_insert(delta_seconds(argument).unwrap_or(0));
+            self.max_age.get_or_insert_with(seconds);
         } else if is(b"s-maxage") {
-            self.s_maxage.get_or_insert(delta_seconds(argument).unwrap_or(0));
+            self.s_maxage.get_or_insert_with(seconds);
+        } else if is(b"must-revalidate") || is(b"proxy-revalidate") {
+            self.must_revalidate = true;
+        } else if is(b"stale-while-revalidate") {
+            self.stale_while_revalidate.get_or_insert_with(seconds);
+        } else if is(b"stale-if-error") {
+            self.stale_if_error.get_or_insert_with(seconds);
         }
     }
 }

@@ -12,6 +12,7 @@ use super::gate::{is_grpc, starts_with};
 use super::lifetime::{Applicable, initial_age};
 use super::{NoStore, Refusal, Rules, targeted};
 use crate::clock::Millis;
+use crate::entry::Windows;
 
 /// How long a response may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) lifetime: Millis,
     /// Its age when it was received, milliseconds.
     pub(crate) initial_age: Millis,
+    /// What it is good for after its lifetime.
+    pub(crate) windows: Windows,
 }
 
 impl Rules {
@@ -58,10 +61,11 @@ impl Rules {
         if has_nonce(headers) {
             return Err(Refusal::CspNonce);
         }
+        let windows = self.stale.windows(&directives.directives, self.override_ttl);
         let initial_age = initial_age(headers);
         let lifetime = self.lifetime(response, directives, own, initial_age, now);
         if lifetime > initial_age {
-            Ok(Verdict { lifetime, initial_age })
+            Ok(Verdict { lifetime, initial_age, windows })
         } else {
             Err(Refusal::ZeroLifetime)
         }

@@ -12,6 +12,7 @@ mod lifetime;
 mod reason;
 mod routes;
 mod rules;
+mod stale;
 mod table;
 mod targeted;
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod testing;
 
 pub use self::config::{Etag, PolicyConfig};
 pub(crate) use self::judge::Verdict;
-pub use self::reason::{Bypass, Refusal};
+pub use self::reason::{Bypass, Refusal, Stale};
 pub use self::routes::{RouteConfig, Routes, RoutesConfig};
 pub(crate) use self::rules::Rules;
 pub(crate) use self::table::Table;

@@ -124,6 +124,8 @@ reasons! {
         Head => "head",
         /// The fill took longer than it may.
         FillTimeout => "fill-timeout",
+        /// The request waited for the origin as long as `hard_timeout` allows.
+        HardTimeout => "hard-timeout",
         /// The fill was dropped before it had an answer.
         FillAborted => "fill-aborted",
         /// The response can't be written as an entry.
@@ -131,7 +133,47 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a stale entry answered (`hit; ttl=-…; detail=…`, or `fwd=stale; detail=…` if the origin was asked).
+    Stale {
+        /// It is being revalidated (RFC 5861 §3).
+        WhileRevalidate => "stale-while-revalidate",
+        /// The origin failed (RFC 5861 §4).
+        IfError => "stale-if-error",
+        /// The origin failed a moment ago and is left alone.
+        Throttled => "throttled",
+        /// All fills that may run at once are running.
+        FillsFull => "fills-full",
+        /// The origin took longer than `soft_timeout`.
+        SoftTimeout => "soft-timeout",
+        /// The origin took longer than `hard_timeout`.
+        HardTimeout => "hard-timeout",
+    }
+}
+
+impl Stale {
+    /// Whether the answer comes after the origin was asked.
+    pub(crate) const fn is_forwarded(self) -> bool {
+        match self {
+            Self::WhileRevalidate | Self::Throttled | Self::FillsFull => false,
+            Self::IfError | Self::SoftTimeout | Self::HardTimeout => true,
+        }
+    }
+}
+
 impl Refusal {
+    /// Whether the response is no answer but a failure, in whose place a stale entry may stand.
+    pub(crate) const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::BodyError
+                | Self::LengthMismatch
+                | Self::FillTimeout
+                | Self::HardTimeout
+                | Self::FillAborted
+        )
+    }
+
     /// Whether the next response for this key is likely to be refused too, so that requests needn't wait for
     /// it. What one requester can bring about for itself isn't: it would end collapsing for all others.
     pub(crate) const fn is_structural(self) -> bool {
@@ -159,6 +201,7 @@ impl Refusal {
             | Self::RecordingBudget
             | Self::StoreIf
             | Self::Head
+            | Self::HardTimeout
             | Self::FillAborted => false,
         }
     }

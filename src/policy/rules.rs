@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use super::fields::FieldSet;
 use super::lifetime::MAX_LIFETIME;
+use super::stale::StaleRules;
 use super::{Etag, Hooks, PolicyConfig};
 use crate::clock::{Millis, millis};
 use crate::error::PolicyError;
@@ -24,6 +25,8 @@ pub(crate) struct Rules {
     pub(crate) key_body: Option<usize>,
     /// How an absent `ETag` is made.
     pub(crate) etag: Etag,
+    /// What becomes of entries that are stale or soon will be.
+    pub(crate) stale: StaleRules,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -71,6 +74,7 @@ impl Rules {
             max_body: positive("max_body", config.max_body)?,
             key_body: config.key_body.map(|bytes| positive("key_body", bytes)).transpose()?,
             etag: config.etag,
+            stale: StaleRules::new(config)?,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,
@@ -132,6 +136,9 @@ fn negative_ttl(config: &BTreeMap<u16, Duration>) -> Result<BTreeMap<StatusCode,
         match code {
             200 => Err(error(FIELD, "the lifetime of 200 is `ttl`")),
             100..200 | 206 | 304 => Err(error(FIELD, format!("{code} is never stored"))),
+            _ if ttl.is_zero() => {
+                Err(error(FIELD, format!("{code} has no TTL, `ttl` being that of 200 alone")))
+            }
             _ => Ok((status, lifetime(FIELD, ttl)?)),
         }
     };
@@ -192,7 +199,7 @@ fn positive(field: &'static str, bytes: usize) -> Result<usize, PolicyError> {
     if bytes == 0 { Err(error(field, "must be more than 0 bytes")) } else { Ok(bytes) }
 }
 
-fn lifetime(field: &'static str, ttl: Duration) -> Result<Millis, PolicyError> {
+pub(super) fn lifetime(field: &'static str, ttl: Duration) -> Result<Millis, PolicyError> {
     match millis(ttl) {
         0 => Err(error(field, format!("{ttl:?} is too short; the least is a millisecond"))),
         ttl if ttl > MAX_LIFETIME => Err(error(field, "is over ten years")),

@@ -56,6 +56,9 @@ fn apply(directives: &mut Directives, key: &[u8], value: Value) {
         b"private" => directives.private = on,
         b"max-age" => directives.max_age = seconds,
         b"s-maxage" => directives.s_maxage = seconds,
+        b"must-revalidate" | b"proxy-revalidate" => directives.must_revalidate |= on,
+        b"stale-while-revalidate" => directives.stale_while_revalidate = seconds,
+        b"stale-if-error" => directives.stale_if_error = seconds,
         _ => {}
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::policy::{Bypass, Refusal};
+use crate::policy::{Bypass, Refusal, Stale};
 use crate::store::StoreError;
 
 /// Labels at most; layers made over and over under new names share [`OTHER`] after that.
@@ -65,6 +65,8 @@ pub(crate) struct RouteStats {
     pub(super) refusals: [Counter; Refusal::ALL.len()],
     pub(super) stored: Counter,
     pub(super) collapsed: Counter,
+    pub(super) stale: [Counter; Stale::ALL.len()],
+    pub(super) refreshes: Counter,
     pub(super) not_modified: Counter,
     pub(super) aborted: Counter,
     pub(super) fills: Histogram,
@@ -102,10 +104,17 @@ impl RouteStats {
         self.bypasses.get(reason.index()).map_or(0, |counter| counter.add(1) + 1)
     }
 
-    /// Requests so far.
+    /// Requests so far, those that were answered stale after the origin was asked left out.
     pub(crate) fn requests(&self) -> u64 {
         let answered = [&self.hits_memory, &self.hits_shared, &self.forwarded, &self.collapsed];
-        answered.into_iter().chain(&self.bypasses).map(Counter::count).fold(0, u64::saturating_add)
+        let stale = Stale::ALL.iter().zip(&self.stale).filter(|(reason, _)| !reason.is_forwarded());
+        let stale = stale.map(|(_, counter)| counter);
+        answered
+            .into_iter()
+            .chain(&self.bypasses)
+            .chain(stale)
+            .map(Counter::count)
+            .fold(0, u64::saturating_add)
     }
 
     /// A response wasn't stored.
@@ -123,6 +132,18 @@ impl RouteStats {
     /// A request was answered by another request's fill.
     pub(crate) fn collapsed(&self) {
         self.collapsed.add(1);
+    }
+
+    /// A request was answered from a stale entry.
+    pub(crate) fn stale(&self, reason: Stale) {
+        if let Some(counter) = self.stale.get(reason.index()) {
+            counter.add(1);
+        }
+    }
+
+    /// A fill was begun that no request waits for.
+    pub(crate) fn refresh(&self) {
+        self.refreshes.add(1);
     }
 
     /// A conditional request was answered with 304 from the cache.

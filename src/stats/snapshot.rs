@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::counters::{BUCKETS, Counter, Histogram, RouteStats, Stats};
 use super::server::{Figures, ServerFigures};
-use crate::policy::{Bypass, Refusal};
+use crate::policy::{Bypass, Refusal, Stale};
 use crate::store::{PoolStatus, WriterStatus};
 
 /// Where the handler's figures come from: the handle.
@@ -132,6 +132,8 @@ struct Tally {
     bypasses: BTreeMap<&'static str, u64>,
     refusals: BTreeMap<&'static str, u64>,
     collapsed: u64,
+    stale: BTreeMap<&'static str, u64>,
+    refreshes: u64,
     stored: u64,
     not_modified: u64,
     aborted: u64,
@@ -215,6 +217,8 @@ impl Tally {
             bypasses: by_reason(Bypass::ALL.iter().map(|reason| reason.as_str()), &route.bypasses),
             refusals: by_reason(Refusal::ALL.iter().map(|reason| reason.as_str()), &route.refusals),
             collapsed: route.collapsed.count(),
+            stale: by_reason(Stale::ALL.iter().map(|reason| reason.as_str()), &route.stale),
+            refreshes: route.refreshes.count(),
             stored: route.stored.count(),
             not_modified: route.not_modified.count(),
             aborted: route.aborted.count(),
@@ -234,6 +238,10 @@ impl Tally {
             *self.refusals.entry(reason).or_default() += count;
         }
         self.collapsed += other.collapsed;
+        for (reason, count) in &other.stale {
+            *self.stale.entry(reason).or_default() += count;
+        }
+        self.refreshes += other.refreshes;
         self.stored += other.stored;
         self.not_modified += other.not_modified;
         self.aborted += other.aborted;
@@ -314,6 +322,8 @@ mod tests {
                 route.bypass(Bypass::Range);
                 route.refused(Refusal::SetCookie);
                 route.collapsed();
+                route.stale(Stale::IfError);
+                route.refresh();
                 route.stored();
                 route.not_modified();
                 route.aborted();
@@ -331,7 +341,7 @@ mod tests {
             serde_json::json!({
                 "hits": {"memory": 3, "shared": 3}, "misses": {"memory": 3, "shared": 3}, "forwarded": 3,
                 "bypasses": {"range": 3},
-                "refusals": {"set-cookie": 3}, "collapsed": 3, "stored": 3, "not_modified": 3, "aborted": 3,
+                "refusals": {"set-cookie": 3}, "collapsed": 3, "stale": {"stale-if-error": 3}, "refreshes": 3, "stored": 3, "not_modified": 3, "aborted": 3,
                 "fill_time": {"count": 3, "total_us": 15, "below_us": {"8": 3}},
             })
         );

@@ -106,6 +106,10 @@ impl Memory {
         self.cache.insert(key, value);
     }
 
+    pub(crate) fn remove(&self, key: &Key) {
+        self.cache.remove(key);
+    }
+
     pub(crate) fn entries(&self) -> usize {
         self.cache.len()
     }
@@ -132,7 +136,7 @@ mod tests {
     use http::{HeaderMap, StatusCode};
 
     use super::*;
-    use crate::entry::EntryHead;
+    use crate::entry::{EntryHead, Windows};
 
     fn entry(number: u64, body: usize) -> (Key, Cached) {
         let key = Key::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes());
@@ -143,6 +147,7 @@ mod tests {
             stored_at: 0,
             initial_age: 0,
             lifetime: 1,
+            windows: Windows::default(),
         };
         let (entry, _) = Entry::seal(head, &[Bytes::from(vec![0; body])]).unwrap();
         (key, Cached::Entry(Arc::new(entry)))

@@ -11,7 +11,7 @@ use super::memory::{Cached, Memory};
 use super::writer::Writer;
 use super::{Store, StoreError};
 use crate::answer;
-use crate::cache_status::Names;
+use crate::cache_status::{Forward, Names};
 use crate::clock::{Clock, Millis};
 use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
 use crate::flight::Filled;
@@ -36,6 +36,8 @@ pub(crate) struct Target {
     /// The variant's key; the primary key where none is known, or none can be made because the fields are over the
     /// limit for keys. Nothing is stored or found for such a request.
     pub(crate) key: Key,
+    /// The newest entry found that may answer though it isn't fresh any more, or has to be refreshed.
+    pub(crate) stale: Option<Arc<Entry>>,
 }
 
 impl Target {
@@ -44,7 +46,18 @@ impl Target {
             Some(record) => key::variant(&primary, &record.fields, request).unwrap_or(primary),
             None => primary,
         };
-        Self { primary, vary, key }
+        Self { primary, vary, key, stale: None }
+    }
+
+    /// Keeps in mind what memory has, if it may answer though it isn't fresh.
+    fn remembering(mut self, entry: Arc<Entry>, now: Millis) -> Self {
+        self.stale = Some(entry).filter(|entry| is_datable(entry, now) && is_of_use(entry, now));
+        self
+    }
+
+    /// Why a request for it goes to the origin.
+    pub(crate) fn forward(&self) -> Forward {
+        if self.stale.is_some() { Forward::Stale } else { Forward::Miss }
     }
 
     /// Whether `filled`, made for another request with the same primary key, is this request's entry too.
@@ -108,20 +121,26 @@ impl Tiers {
     ) -> Result<Arc<Entry>, Target> {
         match self.memory.get(&primary) {
             Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Ok(entry),
+            Some(Cached::Entry(entry)) => Err(Target::of(primary, None, request).remembering(entry, now)),
             Some(Cached::Vary(record)) => {
                 let target = Target::of(primary, Some(record), &route.visible(request));
-                self.recall_variant(&target, now).ok_or(target)
+                match self.memory.get(&target.key) {
+                    Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Ok(entry),
+                    Some(Cached::Entry(entry)) => Err(target.remembering(entry, now)),
+                    _ => Err(target),
+                }
             }
-            _ => Err(Target { primary, vary: None, key: primary }),
+            None => Err(Target::of(primary, None, request)),
         }
     }
 
-    /// The fresh entry that memory has under the target's own key.
-    fn recall_variant(&self, target: &Target, now: Millis) -> Option<Arc<Entry>> {
-        match self.memory.get(&target.key) {
-            Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Some(entry),
+    /// Where a request's entry stands, as far as memory knows.
+    pub(crate) fn target(&self, route: &Route, primary: Key, request: &HeaderMap) -> Target {
+        let vary = match self.memory.get(&primary) {
+            Some(Cached::Vary(record)) => Some(record),
             _ => None,
-        }
+        };
+        Target::of(primary, vary, &route.visible(request))
     }
 
     /// Looks in the shared tier, within its lookup time. What is found goes to memory; what is learnt, to `target`.
@@ -164,10 +183,12 @@ impl Tiers {
             None => (shared.store.get(&target.primary).await?, None),
         };
         match self.open(shared, &target.primary, first) {
-            Some(Record::Entry(entry)) => return Ok(self.promote(entry)),
+            Some(Record::Entry(entry)) => return Ok(self.promote(entry, target)),
             Some(Record::Vary(record)) => {
                 let record = self.learn(record);
+                let stale = target.stale.take();
                 *target = Target::of(target.primary, Some(record), request);
+                target.stale = stale.filter(|stale| stale.key == target.key);
             }
             None => {}
         }
@@ -177,7 +198,7 @@ impl Tiers {
             _ => None,
         };
         match self.open(shared, &target.key, bytes) {
-            Some(Record::Entry(entry)) => Ok(self.promote(entry)),
+            Some(Record::Entry(entry)) => Ok(self.promote(entry, target)),
             _ => Ok(None),
         }
     }
@@ -198,14 +219,26 @@ impl Tiers {
         }
     }
 
-    /// Keeps a fresh entry of the shared tier in memory too, unless its times are ahead of this node's clock: in Redis
-    /// `PX` ends its life whatever they say, in memory nothing would.
-    fn promote(&self, mut entry: Entry) -> Option<Arc<Entry>> {
+    /// Gives a fresh entry of the shared tier; one that may answer though it is stale becomes the target's. Both are kept in
+    /// memory too, with the times they have, unless those are ahead of this node's clock: in Redis `PX` ends an entry's
+    /// life whatever they say, in memory nothing would.
+    fn promote(&self, mut entry: Entry, target: &mut Target) -> Option<Arc<Entry>> {
         let now = self.clock.now();
         let ahead = entry.stored_at > now.saturating_add(SKEW);
         entry.stored_at = entry.stored_at.min(now);
-        entry.fresh_for(now)?;
-        Some(if ahead { Arc::new(entry) } else { self.keep(entry) })
+        let fresh = entry.fresh_for(now).is_some();
+        if !fresh {
+            let newest = target.stale.as_ref().is_none_or(|known| known.stored_at < entry.stored_at);
+            if !newest || !is_of_use(&entry, now) {
+                return None;
+            }
+        }
+        let entry = if ahead { Arc::new(entry) } else { self.keep(entry) };
+        if fresh {
+            return Some(entry);
+        }
+        target.stale = Some(entry);
+        None
     }
 
     fn keep(&self, mut entry: Entry) -> Arc<Entry> {
@@ -230,9 +263,12 @@ impl Tiers {
         draft: &Draft,
         chunks: &[Bytes],
     ) -> Result<Filled, Refusal> {
-        let Draft { parts, verdict: Verdict { lifetime, initial_age }, received, fields, .. } = draft;
+        let Draft { parts, verdict: Verdict { lifetime, initial_age, windows }, received, fields, .. } =
+            draft;
         route.rules.keeps(parts, chunks)?;
-        let life = lifetime.saturating_sub(*initial_age);
+        let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
+        // It is kept as long as it may be of use, and not a moment longer.
+        let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
         let ends = received.saturating_add(life);
 
         let place = self.place(target, fields, &request.headers, *received, ends)?;
@@ -248,13 +284,22 @@ impl Tiers {
             headers: &headers,
             stored_at: *received,
             initial_age: *initial_age,
-            lifetime: *lifetime,
+            lifetime,
+            windows: *windows,
         };
         let (entry, encoded) = Entry::seal(head, chunks)?;
         if let Some(shared) = &self.shared {
             shared.writer.push(place.key, encoded, Duration::from_millis(life));
         }
         Ok(Filled { entry: self.keep(entry), fields: place.fields })
+    }
+
+    /// Lets go of an entry that the origin's newest answer has overtaken without taking its place.
+    pub(crate) fn forget(&self, key: Key) {
+        self.memory.remove(&key);
+        if let Some(shared) = &self.shared {
+            shared.writer.remove(key);
+        }
     }
 
     /// Where an entry belongs. If the resource varies, its list of variants is brought up to date.
@@ -317,10 +362,19 @@ impl Tiers {
     }
 }
 
-/// Whether an entry in memory may be served. One from the future was stored before the clock was set back: how old it is
-/// can't be known.
+/// Whether an entry in memory may answer as it is.
 fn is_fresh(entry: &Entry, now: Millis) -> bool {
-    entry.stored_at <= now.saturating_add(SKEW) && entry.fresh_for(now).is_some()
+    is_datable(entry, now) && entry.fresh_for(now).is_some()
+}
+
+/// Whether the age of an entry in memory can be known. One from the future was stored before the clock was set back.
+fn is_datable(entry: &Entry, now: Millis) -> bool {
+    entry.stored_at <= now.saturating_add(SKEW)
+}
+
+/// Whether an entry may answer in some case, though it is stale.
+fn is_of_use(entry: &Entry, now: Millis) -> bool {
+    entry.serves_while_revalidated(now) || entry.serves_if_error(now)
 }
 
 /// Where an entry belongs.
@@ -331,59 +385,4 @@ struct Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::StatusCode;
-
-    use super::*;
-    use crate::config::MemoryConfig;
-
-    const HOUR: Millis = 3_600_000;
-
-    fn entry(stored_at: Millis) -> Entry {
-        let head = EntryHead {
-            key: &Key::from_bytes([7; 32]),
-            status: StatusCode::OK,
-            headers: &HeaderMap::new(),
-            stored_at,
-            initial_age: 0,
-            lifetime: HOUR,
-        };
-        Entry::seal(head, &[]).unwrap().0
-    }
-
-    fn tiers() -> Tiers {
-        let memory = Memory::new(&MemoryConfig::default());
-        Tiers::new(memory, None, Arc::new(Names::new(None)), Clock, Arc::new(Stats::new()))
-    }
-
-    #[test]
-    fn an_entry_from_before_the_clock_was_set_back_is_not_served() {
-        let now = 100 * HOUR;
-        for (stored_at, fresh) in [
-            (now, true),
-            (now + SKEW, true),
-            (now + SKEW + 1, false),
-            (now - HOUR + 1, true),
-            (now - HOUR, false),
-        ] {
-            assert_eq!(is_fresh(&entry(stored_at), now), fresh, "{stored_at} at {now}");
-        }
-    }
-
-    #[test]
-    fn an_entry_of_a_node_whose_clock_is_ahead_is_served_and_not_kept() {
-        for (ahead, kept) in [(0, true), (HOUR, false)] {
-            let tiers = tiers();
-            let found = tiers.promote(entry(Clock.now() + ahead)).expect("it is fresh");
-            assert!(found.age(Clock.now()) < Duration::from_secs(60), "not from the future");
-            assert_eq!(tiers.memory.entries() == 1, kept, "{ahead} ms ahead");
-        }
-    }
-
-    #[test]
-    fn a_stale_entry_of_the_shared_tier_is_not_promoted() {
-        let tiers = tiers();
-        assert!(tiers.promote(entry(Clock.now() - 2 * HOUR)).is_none());
-        assert_eq!(tiers.memory.entries(), 0);
-    }
-}
+mod tests;

@@ -25,6 +25,13 @@ fn full() -> Policy<BodyKey> {
         .per_request_fields(["x-b"])
         .honor_request_directives()
         .etag(Etag::Strong)
+        .stale_while_revalidate(Duration::from_secs(1))
+        .stale_if_error(Duration::from_secs(2))
+        .error_throttle(Duration::from_secs(3))
+        .soft_timeout(Duration::from_secs(4))
+        .hard_timeout(Duration::from_secs(5))
+        .refresh_ahead(0.5)
+        .jitter(0.25)
         .key_body(20)
         .canonical_json()
 }
@@ -52,6 +59,13 @@ fn every_method_writes_its_field() {
         per_request_fields: strings(&["x-b"]),
         honor_request_directives: true,
         etag: Etag::Strong,
+        stale_while_revalidate: Some(Duration::from_secs(1)),
+        stale_if_error: Some(Duration::from_secs(2)),
+        error_throttle: Duration::from_secs(3),
+        soft_timeout: Some(Duration::from_secs(4)),
+        hard_timeout: Some(Duration::from_secs(5)),
+        refresh_ahead: Some(0.5),
+        jitter: 0.25,
     };
     assert_eq!(*full().config(), expected);
 }

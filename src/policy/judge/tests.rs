@@ -19,7 +19,8 @@ fn judge(rules: &Rules, response: &response::Parts) -> Result<Verdict, Refusal> 
 }
 
 fn fresh(lifetime: Millis, initial_age: Millis) -> Result<Verdict, Refusal> {
-    Ok(Verdict { lifetime: lifetime * 1000, initial_age: initial_age * 1000 })
+    let windows = Windows::default();
+    Ok(Verdict { lifetime: lifetime * 1000, initial_age: initial_age * 1000, windows })
 }
 
 #[test]
@@ -225,7 +226,7 @@ proptest! {
         let mut response = response(status, &[]);
         response.headers = fields;
         response.extensions.extend(ttl.map(|ttl| extensions(CacheTtl(Duration::from_millis(ttl)))).unwrap_or_default());
-        if let Ok(Verdict { lifetime, initial_age }) = rules.judge(&Method::GET, &request, &response, now) {
+        if let Ok(Verdict { lifetime, initial_age, .. }) = rules.judge(&Method::GET, &request, &response, now) {
             prop_assert!(matches!(status, 200 | 404));
             prop_assert!(lifetime > initial_age && lifetime - initial_age <= MAX_LIFETIME);
             prop_assert!(!response.headers.contains_key(SET_COOKIE));

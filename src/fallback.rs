@@ -1,0 +1,72 @@
+//! What a request gets that the origin doesn't answer, or not in time: a stale entry, or 504.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use http_body::Body;
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::{self, How};
+use crate::body::CacheBody;
+use crate::cache::Shared;
+use crate::entry::Entry;
+use crate::policy::{Refusal, Stale};
+use crate::route::{RequestHead, Route};
+
+/// What stands in for the origin's answer to one request.
+pub(crate) struct Fallback {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) head: Arc<RequestHead>,
+    pub(crate) stale: Option<Arc<Entry>>,
+    /// When the request turned to the origin.
+    pub(crate) since: Instant,
+}
+
+impl Fallback {
+    /// Waits for `work`, no longer than the policy's time-outs allow. In place of a late end comes what stands in.
+    pub(crate) async fn wait<T, R: Body>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Response<CacheBody<R>>> {
+        let mut work = pin!(work);
+        let rules = &self.route.rules.stale;
+        if let Some(soft) = rules.soft_timeout
+            && self.stale.is_some()
+        {
+            if let Ok(done) = timeout_at(self.at(soft), &mut work).await {
+                return Ok(done);
+            }
+            if let Some(response) = self.stale(Stale::SoftTimeout) {
+                return Err(response);
+            }
+        }
+        let Some(hard) = rules.hard_timeout else { return Ok(work.await) };
+        timeout_at(self.at(hard), work).await.map_err(|_| {
+            self.stale(Stale::HardTimeout).unwrap_or_else(|| {
+                self.route.stats.refused(Refusal::HardTimeout);
+                let names = &self.shared.names;
+                answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::HardTimeout, names)
+            })
+        })
+    }
+
+    fn at(&self, wait: Duration) -> Instant {
+        self.since + wait
+    }
+
+    /// The answer from the stale entry, if it may stand in for an error now.
+    pub(crate) fn stale<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
+        let now = self.shared.clock.now();
+        let entry = self.stale.as_ref().filter(|entry| entry.serves_if_error(now))?;
+        let RequestHead { method, headers } = &*self.head;
+        let response =
+            answer::from_entry(entry, method, headers, now, How::Stale(reason), &self.shared.names);
+        self.route.stats.stale(reason);
+        self.route.count(&response);
+        Some(response)
+    }
+}

@@ -7,6 +7,8 @@ pub mod http;
 pub mod mock;
 pub mod net;
 pub mod program;
+#[cfg(feature = "redis")]
+pub mod proxy;
 mod redis;
 pub mod site;
 #[cfg(feature = "redis")]

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 use crate::error::ConfigError;
 use crate::stats::{ServerFigures, Stats};
-use crate::store::{Memory, SharedTier, Store, Tiers, Writer};
+use crate::store::{Breaker, Memory, SharedTier, Store, Tiers, Writer};
 
 /// Builds a [`QueryCache`]; every setting stands at [`CacheConfig`].
 #[must_use]
@@ -135,11 +135,18 @@ impl CacheBuilder {
         let names = Arc::new(Names::new(config.cache_status.as_deref()));
         let stats = Arc::new(Stats::new());
         let times = config.redis.clone().unwrap_or_default();
-        let shared = store.clone().map(|store| SharedTier {
-            writer: Writer::new(Arc::clone(&store), times.queue_entries, times.queue_bytes),
-            store,
-            lookup_timeout: times.lookup_timeout,
+        let shared = store.clone().map(|store| {
+            let breaker = Breaker::new(Arc::clone(&store), times.probe_timeout());
+            SharedTier {
+                writer: Writer::new(Arc::clone(&store), Arc::clone(&breaker), &times),
+                breaker,
+                store,
+                lookup_timeout: times.lookup_timeout,
+            }
         });
+        let server = shared
+            .as_ref()
+            .map(|shared| ServerFigures::new(Arc::clone(&shared.store), Arc::clone(&shared.breaker)));
         let memory = Memory::new(&config.memory);
         let tiers = Tiers::new(memory, shared, Arc::clone(&names), clock.clone(), Arc::clone(&stats));
         if config.enabled
@@ -149,7 +156,6 @@ impl CacheBuilder {
             // Asking starts the connecting; whether it has come to an end yet doesn't matter here.
             drop(store.ready().now_or_never());
         }
-        let server = store.map(ServerFigures::new);
         Ok(QueryCache::assemble(Parts { config, tiers, names, stats, server, clock, spawner }))
     }
 }

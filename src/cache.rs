@@ -168,9 +168,12 @@ impl QueryCache {
     }
 
     /// Whether the shared tier can be reached before `deadline` has passed; connects if need be. Always true without one.
+    ///
+    /// While the circuit breaker is open it waits for the next probe, or starts it if it is due: asked again and again
+    /// with a short deadline, it is true by the first probe that the server answers.
     pub async fn ready(&self, deadline: Duration) -> bool {
         match &self.shared.tiers.shared {
-            Some(shared) => matches!(timeout(deadline, shared.store.ready()).await, Ok(Ok(()))),
+            Some(shared) => timeout(deadline, shared.breaker.ready()).await.unwrap_or(false),
             None => true,
         }
     }

@@ -155,6 +155,11 @@ impl RedisConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
     }
+
+    /// Time for a probe: for a silent connection to be given up, for a connect, and for an answer.
+    pub(crate) fn probe_timeout(&self) -> Duration {
+        Duration::from_secs(1).saturating_add(self.connect_timeout).saturating_add(self.lookup_timeout)
+    }
 }
 
 impl Default for RedisConfig {

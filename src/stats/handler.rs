@@ -23,7 +23,8 @@ use super::snapshot::{Snapshot, Source};
 /// used: mount it where only operators get to it.
 ///
 /// The top keys are fixed: `enabled`, `type`, `connected`, `keys`, `memory_used`, `uptime_seconds`, `connection_pool`;
-/// then the counts over all routes, the parts (`memory`, `queue`, `flights`, `errors`), and the same counts per route.
+/// then the counts over all routes, the parts (`memory`, `queue`, `flights`, `breaker`, `errors`), and the same counts per
+/// route. `breaker` is the shared tier's circuit breaker, and missing where there is no shared tier.
 #[derive(Clone)]
 pub struct StatsHandler {
     source: Arc<dyn Source>,
@@ -119,7 +120,7 @@ mod tests {
     use crate::policy::{Bypass, Refusal};
     use crate::stats::testing::{Answer, Scripted};
     use crate::stats::{FlightFigures, LocalFigures, MemoryFigures, ServerFigures, Stats, Tier};
-    use crate::store::{PoolStatus, StoreError, WriterStatus};
+    use crate::store::{Breaker, BreakerStatus, PoolStatus, Store, StoreError, WriterStatus};
 
     struct Handle {
         stats: Stats,
@@ -155,6 +156,12 @@ mod tests {
                     recording_bytes: 4,
                     uncacheable_keys: 5,
                 },
+                breaker: self.server.is_some().then_some(BreakerStatus {
+                    state: "half-open",
+                    opened: 1,
+                    rejected: 2,
+                    probes: 3,
+                }),
                 stats: &self.stats,
             }
         }
@@ -165,7 +172,10 @@ mod tests {
     }
 
     fn handler(answer: Option<Answer>) -> StatsHandler {
-        let server = answer.map(|answer| ServerFigures::new(Scripted::new(answer)));
+        let server = answer.map(|answer| {
+            let store: Arc<dyn Store> = Scripted::new(answer);
+            ServerFigures::new(Arc::clone(&store), Breaker::new(store, Duration::from_secs(1)))
+        });
         let stats = Stats::new();
         let route = stats.route("search");
         route.hit_memory();
@@ -221,6 +231,7 @@ mod tests {
         let flights = json!(
             {"fills": 1, "waiters": 2, "orphan_fills": 3, "recording_bytes": 4, "uncacheable_keys": 5});
         assert_eq!(value["flights"], flights);
+        assert_eq!(value["breaker"], json!({"state": "half-open", "opened": 1, "rejected": 2, "probes": 3}));
         let errors = json!(
             {"unavailable": 0, "timeout": 1, "connection": 0, "server": 0, "corrupt": 1, "foreign": 0});
         assert_eq!(value["errors"], errors);
@@ -232,6 +243,7 @@ mod tests {
         let (body, _) = get(handler(None)).await;
         let start = r#"{"enabled":true,"type":"memory","connected":true,"keys":42,"memory_used":"1.50M","uptime_seconds":12,"connection_pool":{"max_connections":0,"connections_created":0,"available_connections":0,"in_use_connections":0},"hits""#;
         assert!(body.starts_with(start), "{body}");
+        assert!(!body.contains("breaker"), "{body}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout};
 
-use crate::store::{Store, StoreError, StoreStatus};
+use crate::store::{Breaker, Store, StoreError, StoreStatus};
 
 /// How long an answer is good for, also a failure.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -48,13 +48,14 @@ impl Question {
 /// The figures of a store's server.
 pub(crate) struct ServerFigures {
     store: Arc<dyn Store>,
+    breaker: Arc<Breaker>,
     question: Mutex<Option<Question>>,
 }
 
 impl ServerFigures {
-    /// Figures of `store`. Nothing is asked yet.
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, question: Mutex::new(None) }
+    /// Figures of `store`, which isn't asked while `breaker` is open. Nothing is asked yet.
+    pub(crate) fn new(store: Arc<dyn Store>, breaker: Arc<Breaker>) -> Self {
+        Self { store, breaker, question: Mutex::new(None) }
     }
 
     /// The figures, seldom more than a second old. Waits a quarter of a second at most.
@@ -62,7 +63,13 @@ impl ServerFigures {
     /// All who come while a question is open share it, and a caller who hangs up leaves it to the others: whatever the
     /// request rate, the server is asked at most once a second.
     pub(crate) async fn latest(&self) -> Figures {
-        self.question().await
+        match self.breaker.cause() {
+            Some(cause) => {
+                let error = format!("the circuit breaker is open: {}", fit(cause));
+                Figures { status: Err(error), at: Instant::now() }
+            }
+            None => self.question().await,
+        }
     }
 
     fn question(&self) -> Shared<BoxFuture<'static, Figures>> {
@@ -121,7 +128,8 @@ mod tests {
     use crate::stats::testing::{Answer, Scripted};
 
     fn figures(store: &Arc<Scripted>) -> ServerFigures {
-        ServerFigures::new(Arc::clone(store) as Arc<dyn Store>)
+        let store = Arc::clone(store) as Arc<dyn Store>;
+        ServerFigures::new(Arc::clone(&store), Breaker::new(store, LIMIT))
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,6 +199,23 @@ mod tests {
             assert_eq!(server.latest().await.status, Err("not connected".to_owned()));
         }
         assert_eq!(store.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_breaker_is_open_the_server_is_not_asked() {
+        let store = Scripted::new(Answer::Keys(7));
+        let server = figures(&store);
+        for _ in 0..5 {
+            let leave = server.breaker.admit().unwrap();
+            let error = StoreError::Connection("redis://u:s3cret@h failed".to_owned());
+            server.breaker.report(leave, Err(&error));
+        }
+        let told = Err("the circuit breaker is open: connection".to_owned());
+        for _ in 0..10 {
+            assert_eq!(server.latest().await.status, told);
+            advance(PERIOD).await;
+        }
+        assert_eq!(store.asked(), 0);
     }
 
     #[test]

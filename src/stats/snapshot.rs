@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::counters::{BUCKETS, Counter, Histogram, RouteStats, Stats};
 use super::server::{Figures, ServerFigures};
 use crate::policy::{Bypass, Refusal, Stale};
-use crate::store::{PoolStatus, WriterStatus};
+use crate::store::{BreakerStatus, PoolStatus, WriterStatus};
 
 /// Where the handler's figures come from: the handle.
 pub(crate) trait Source: Send + Sync {
@@ -46,6 +46,8 @@ pub(crate) struct LocalFigures<'a> {
     pub(crate) queue: WriterStatus,
     /// Fills and what they hold.
     pub(crate) flights: FlightFigures,
+    /// The shared tier's circuit breaker, if there is one.
+    pub(crate) breaker: Option<BreakerStatus>,
     /// The counters.
     pub(crate) stats: &'a Stats,
 }
@@ -96,6 +98,8 @@ pub(super) struct Snapshot {
     memory: MemoryFigures,
     queue: WriterStatus,
     flights: FlightFigures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerStatus>,
     errors: Errors,
     routes: BTreeMap<String, Tally>,
 }
@@ -154,7 +158,7 @@ struct Times {
 impl Snapshot {
     /// Puts the figures of the process together with those of the server, if there is one.
     pub(super) fn new(local: LocalFigures<'_>, server: Option<Figures>) -> Self {
-        let LocalFigures { enabled, tier, memory, uptime, pool, queue, flights, stats } = local;
+        let LocalFigures { enabled, tier, memory, uptime, pool, queue, flights, breaker, stats } = local;
         let routes: BTreeMap<_, _> =
             stats.routes().into_iter().map(|(label, route)| (label, Tally::of(&route))).collect();
         let mut totals = Tally::default();
@@ -172,6 +176,7 @@ impl Snapshot {
             memory,
             queue,
             flights,
+            breaker,
             errors: Errors::of(stats),
             routes,
         };

@@ -1,11 +1,13 @@
 //! The tiers that hold entries.
 
+mod breaker;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod tiers;
 mod writer;
 
+pub(crate) use self::breaker::{Breaker, BreakerStatus};
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;

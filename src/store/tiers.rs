@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header, response};
 use tokio::time::{Instant, timeout};
 
+use super::breaker::Breaker;
 use super::memory::{Cached, Memory};
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -96,6 +97,8 @@ pub(crate) struct Tiers {
 /// The shared tier.
 pub(crate) struct SharedTier {
     pub(crate) store: Arc<dyn Store>,
+    /// Whether the store is asked at all.
+    pub(crate) breaker: Arc<Breaker>,
     pub(crate) writer: Writer,
     pub(crate) lookup_timeout: Duration,
 }
@@ -143,7 +146,8 @@ impl Tiers {
         Target::of(primary, vary, &route.visible(request))
     }
 
-    /// Looks in the shared tier, within its lookup time. What is found goes to memory; what is learnt, to `target`.
+    /// Looks in the shared tier, within its lookup time, or not at all while the breaker is open. What is found goes to
+    /// memory; what is learnt, to `target`.
     pub(crate) async fn look_up(
         &self,
         route: &Route,
@@ -151,10 +155,16 @@ impl Tiers {
         request: &HeaderMap,
     ) -> Option<Arc<Entry>> {
         let shared = self.shared.as_ref()?;
+        let Some(leave) = shared.breaker.admit() else {
+            route.stats.miss_shared();
+            return None;
+        };
         let started = Instant::now();
         let found = timeout(shared.lookup_timeout, self.search(shared, target, request)).await;
         route.stats.lookup(started.elapsed());
-        let found = found.unwrap_or(Err(StoreError::Timeout)).unwrap_or_else(|error| {
+        let found = found.unwrap_or(Err(StoreError::Timeout));
+        shared.breaker.report(leave, found.as_ref().map(drop));
+        let found = found.unwrap_or_else(|error| {
             self.stats.shared_error(&error);
             None
         });

@@ -5,6 +5,8 @@
 //!
 //! Of one key only the newest item waits, and it waits until the one before is done: a later write is never overtaken
 //! by an earlier one that was answered. One that timed out is done without an answer, and may still land after the later.
+//!
+//! While the circuit breaker is open nothing is written: what comes is dropped, and so is what waits.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +18,10 @@ use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use super::{Store, StoreError};
+use super::{Breaker, Store, StoreError};
+use crate::config::RedisConfig;
 use crate::key::Key;
 
 /// Writes under way at once.
@@ -38,7 +42,7 @@ pub(crate) struct WriterStatus {
     pub(crate) written: u64,
     /// Items that the store refused or didn't take in time. They aren't tried again.
     pub(crate) failed: u64,
-    /// Items that found the queue full, or no runtime to be written on.
+    /// Items that found the queue full, the circuit breaker open, or no runtime to be written on.
     pub(crate) dropped: u64,
     /// Items that another of the same key made needless while it waited or ran.
     pub(crate) superseded: u64,
@@ -60,6 +64,8 @@ impl Op {
 
 struct Shared {
     store: Arc<dyn Store>,
+    breaker: Arc<Breaker>,
+    write_timeout: Duration,
     max_entries: usize,
     max_bytes: usize,
     queue: Mutex<Queue>,
@@ -83,12 +89,14 @@ struct Queue {
 }
 
 impl Writer {
-    /// A writer to `store` that holds at most `max_entries` items with values of at most `max_bytes` in all.
-    pub(crate) fn new(store: Arc<dyn Store>, max_entries: usize, max_bytes: usize) -> Self {
+    /// A writer to `store` for as long as `breaker` is closed, with the bounds and the time for a write of `config`.
+    pub(crate) fn new(store: Arc<dyn Store>, breaker: Arc<Breaker>, config: &RedisConfig) -> Self {
         Self(Arc::new(Shared {
             store,
-            max_entries,
-            max_bytes,
+            breaker,
+            write_timeout: config.write_timeout,
+            max_entries: config.queue_entries,
+            max_bytes: config.queue_bytes,
             queue: Mutex::default(),
             more: Notify::new(),
             empty: Notify::new(),
@@ -127,7 +135,7 @@ impl Writer {
     fn queue(&self, key: Key, op: Op) {
         let runtime = Handle::try_current();
         let mut queue = self.0.lock();
-        let Ok(runtime) = runtime else {
+        let Some(runtime) = runtime.ok().filter(|_| self.0.breaker.is_closed()) else {
             queue.status.dropped += 1;
             return;
         };
@@ -154,6 +162,30 @@ impl std::fmt::Debug for Writer {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be written next; nothing waits any more once the breaker is open.
+    fn next(&self) -> Option<(Key, Op)> {
+        let mut queue = self.lock();
+        if !self.breaker.is_closed() {
+            queue.discard();
+        }
+        queue.next()
+    }
+
+    async fn write(&self, key: Key, op: Op) -> Done {
+        let bytes = op.bytes();
+        let work = async {
+            match op {
+                Op::Set(value, life) => self.store.set(&key, value, life).await,
+                Op::Remove => self.store.remove(&key).await,
+            }
+        };
+        let result = timeout(self.write_timeout, work).await.unwrap_or(Err(StoreError::Timeout));
+        if let Err(error) = &result {
+            tracing::debug!(%error, ?key, "a write to the shared tier failed");
+        }
+        Done { key, bytes, result }
     }
 }
 
@@ -189,6 +221,16 @@ impl Queue {
         true
     }
 
+    /// Drops what waits.
+    fn discard(&mut self) {
+        for op in std::mem::take(&mut self.waiting).into_values() {
+            self.status.queued_entries -= 1;
+            self.status.queued_bytes -= op.bytes();
+            self.status.dropped += 1;
+        }
+        self.order.clear();
+    }
+
     fn next(&mut self) -> Option<(Key, Op)> {
         if self.running.len() >= CONCURRENT {
             return None;
@@ -220,18 +262,6 @@ struct Done {
     result: Result<(), StoreError>,
 }
 
-async fn write(store: Arc<dyn Store>, key: Key, op: Op) -> Done {
-    let bytes = op.bytes();
-    let result = match op {
-        Op::Set(value, life) => store.set(&key, value, life).await,
-        Op::Remove => store.remove(&key).await,
-    };
-    if let Err(error) = &result {
-        tracing::debug!(%error, ?key, "a write to the shared tier failed");
-    }
-    Done { key, bytes, result }
-}
-
 /// The task that writes. Dropped with its runtime, or by a store's panic, it gives up what is left.
 struct Drain {
     shared: Arc<Shared>,
@@ -243,8 +273,8 @@ impl Drain {
         let shared = Arc::clone(&self.shared);
         let mut running = FuturesUnordered::new();
         loop {
-            while let Some((key, op)) = { shared.lock().next() } {
-                running.push(write(Arc::clone(&shared.store), key, op));
+            while let Some((key, op)) = shared.next() {
+                running.push(shared.write(key, op));
             }
             let more = std::pin::pin!(shared.more.notified());
             let done = match select(running.next(), more).await {

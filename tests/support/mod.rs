@@ -7,6 +7,8 @@ pub mod http;
 pub mod mock;
 pub mod net;
 pub mod program;
+#[cfg(feature = "redis")]
+pub mod proxy;
 mod redis;
 pub mod site;
 #[cfg(feature = "redis")]
@@ -28,13 +30,22 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// [`eventually`] for conditions that must be awaited.
-pub async fn eventually_async<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub async fn eventually_async<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
+    eventually_within(DEADLINE, what, condition).await;
+}
+
+/// [`eventually_async`] with a deadline of its own, for what takes its time by design.
+pub async fn eventually_within<F: Future<Output = bool>>(
+    deadline: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
     let come_true = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    if tokio::time::timeout(DEADLINE, come_true).await.is_err() {
-        panic!("not in {DEADLINE:?}: {what}");
+    if tokio::time::timeout(deadline, come_true).await.is_err() {
+        panic!("not in {deadline:?}: {what}");
     }
 }

@@ -1,4 +1,7 @@
 //! A slot and its keeper: the task that fills the slot with a lane, watches the lane, and replaces it when it broke.
+//!
+//! While the store is suspended a keeper sends nothing: one without a lane ends, one with a lane only waits for the
+//! lane's end. The one connect that is made then is asked for by the probe.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use deadpool::managed::Object;
+use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lane::Lane;
@@ -16,7 +21,7 @@ use super::lanes::Lanes;
 const TICK: Duration = Duration::from_millis(250);
 
 /// A lane that owes replies and gives none for this long is retired.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A lane without traffic for this long is probed: servers, proxies and firewalls drop idle connections silently.
 const IDLE_PROBE: Duration = Duration::from_secs(30);
@@ -57,22 +62,35 @@ impl Slot {
     }
 }
 
-/// Gives the slot at `index` a keeper, unless it has one or was refused a lane just now. Outside a runtime nothing happens.
+/// Gives the slot at `index` a keeper, unless it has one or was refused a lane just now, or the store is suspended.
+/// Outside a runtime nothing happens.
 pub(super) fn keep(lanes: &Arc<Lanes>, index: usize) {
+    start(lanes, index, false);
+}
+
+/// Gives the slot at `index` a keeper that connects once, even while the store is suspended.
+pub(super) fn try_once(lanes: &Arc<Lanes>, index: usize) {
+    start(lanes, index, true);
+}
+
+fn start(lanes: &Arc<Lanes>, index: usize, probes: bool) {
     let Some(slot) = lanes.slots().get(index) else { return };
-    if slot.is_kept() || (slot.on_demand && lanes.refused_for().is_some_and(|time| time < BACKOFF.1)) {
+    if slot.is_kept()
+        || (lanes.is_suspended() && !probes)
+        || (slot.on_demand && lanes.refused_for().is_some_and(|time| time < BACKOFF.1))
+    {
         return;
     }
     let Ok(runtime) = Handle::try_current() else { return };
     if slot.kept.swap(true, Ordering::AcqRel) {
         return;
     }
-    let keeper = Keeper { lanes: Arc::clone(lanes), index };
+    let keeper = Keeper { lanes: Arc::clone(lanes), index, probes };
     runtime.spawn(async move {
         let mut closed = keeper.lanes.closed();
         let store_dropped = std::pin::pin!(closed.changed());
         let work = std::pin::pin!(keeper.work());
-        futures_util::future::select(work, store_dropped).await;
+        select(work, store_dropped).await;
     });
 }
 
@@ -80,6 +98,8 @@ pub(super) fn keep(lanes: &Arc<Lanes>, index: usize) {
 struct Keeper {
     lanes: Arc<Lanes>,
     index: usize,
+    /// Whether the first connect is a probe's.
+    probes: bool,
 }
 
 /// Why a lane was given up.
@@ -92,8 +112,15 @@ impl Keeper {
     async fn work(&self) {
         let Some(slot) = self.lanes.slots().get(self.index) else { return };
         let mut backoff = Backoff::default();
+        let mut probes = self.probes;
         loop {
-            match self.lanes.connect(self.index).await {
+            let connect = self.lanes.connect(self.index);
+            let connected = match std::mem::take(&mut probes) {
+                true => Some(connect.await),
+                false => self.unless_suspended(connect).await,
+            };
+            let Some(connected) = connected else { return };
+            match connected {
                 // Without a lane on demand all goes on, only slower.
                 Err(error) if slot.on_demand => {
                     tracing::debug!(%error, "no further Redis connection");
@@ -102,13 +129,15 @@ impl Keeper {
                 }
                 Err(error) => {
                     self.lanes.failed(&error);
-                    sleep(backoff.next()).await;
+                    if self.unless_suspended(sleep(backoff.next())).await.is_none() {
+                        return;
+                    }
                 }
                 Ok(object) => {
                     let up = Instant::now();
                     slot.put(Some(Arc::clone(&object)));
                     self.lanes.passed();
-                    let end = watch(&object, slot.on_demand).await;
+                    let end = watch(&object, slot.on_demand, self.lanes.suspension()).await;
                     slot.put(None);
                     // Nobody shall get this connection again.
                     drop(Object::take(object));
@@ -123,13 +152,23 @@ impl Keeper {
                         return;
                     }
                     self.lanes.broke();
-                    if short {
-                        sleep(backoff.next()).await;
-                    } else {
+                    if !short {
                         backoff = Backoff::default();
+                    } else if self.unless_suspended(sleep(backoff.next())).await.is_none() {
+                        return;
                     }
                 }
             }
+        }
+    }
+
+    /// `work`, unless the store is suspended first.
+    async fn unless_suspended<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut suspension = self.lanes.suspension();
+        let suspended = std::pin::pin!(suspension.wait_for(|suspended| *suspended));
+        match select(suspended, std::pin::pin!(work)).await {
+            Either::Left(_) => None,
+            Either::Right((done, _)) => Some(done),
         }
     }
 }
@@ -152,8 +191,8 @@ impl Drop for Keeper {
 ///
 /// redis-rs says neither that a connection was closed nor that its server is silent: time-outs leave it in service for
 /// ever. So a lane is probed when a request gave up on it, when requests wait and no reply came since the last
-/// look, and when it was idle for long.
-async fn watch(lane: &Lane, on_demand: bool) -> End {
+/// look, and when it was idle for long. While the store is suspended it isn't probed, and goes by what it hears.
+async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<bool>) -> End {
     let (mut abandoned, mut replies) = (lane.abandoned(), lane.replies());
     let mut used = Instant::now();
     let mut probed = used;
@@ -161,6 +200,10 @@ async fn watch(lane: &Lane, on_demand: bool) -> End {
         let alarmed = timeout(TICK, lane.alarmed()).await.is_ok();
         if lane.is_broken() {
             return End::Broken;
+        }
+        if *suspension.borrow() {
+            (abandoned, replies) = (lane.abandoned(), lane.replies());
+            continue;
         }
         let silent = lane.outstanding() > 0 && lane.replies() == replies;
         let given_up = lane.abandoned() != abandoned;
@@ -172,11 +215,14 @@ async fn watch(lane: &Lane, on_demand: bool) -> End {
         }
         (abandoned, replies) = (lane.abandoned(), lane.replies());
         if alarmed || silent || given_up || (used.elapsed() >= IDLE_PROBE && probed.elapsed() >= IDLE_PROBE) {
-            if !lane.answers(PATIENCE).await {
-                lane.break_off();
-                return End::Broken;
+            let suspended = std::pin::pin!(suspension.wait_for(|suspended| *suspended));
+            match select(suspended, std::pin::pin!(lane.answers(PATIENCE))).await {
+                Either::Left(_) | Either::Right((true, _)) => probed = Instant::now(),
+                Either::Right((false, _)) => {
+                    lane.break_off();
+                    return End::Broken;
+                }
             }
-            probed = Instant::now();
         }
     }
 }
@@ -203,7 +249,6 @@ impl Backoff {
 mod tests {
     use deadpool_redis::redis::aio::MultiplexedConnection;
     use deadpool_redis::redis::{AsyncConnectionConfig, RedisConnectionInfo};
-    use futures_util::future::{Either, select};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -234,32 +279,35 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_opened_on_demand_is_closed_when_idle_and_no_other() {
+        let (_awake, suspension) = watch::channel(false);
         let (lane, _) = scripted().await;
         let start = Instant::now();
-        assert!(matches!(watch(&lane, true).await, End::Idle));
+        assert!(matches!(watch(&lane, true, suspension.clone()).await, End::Idle));
         assert!(start.elapsed() >= IDLE_CLOSE && start.elapsed() < IDLE_CLOSE + TICK * 2);
-        assert!(timeout(IDLE_CLOSE * 100, watch(&lane, false)).await.is_err());
+        assert!(timeout(IDLE_CLOSE * 100, watch(&lane, false, suspension)).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_lane_that_died_silently_is_noticed() {
+        let (_awake, suspension) = watch::channel(false);
         let (lane, answers) = scripted().await;
         answers.store(false, Ordering::SeqCst);
         let start = Instant::now();
-        assert!(matches!(watch(&lane, false).await, End::Broken));
+        assert!(matches!(watch(&lane, false, suspension).await, End::Broken));
         assert!(start.elapsed() < IDLE_PROBE + PATIENCE * 2);
         assert!(lane.is_broken());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_owes_a_reply_for_a_second_is_retired() {
+        let (_awake, suspension) = watch::channel(false);
         let (lane, answers) = scripted().await;
         answers.store(false, Ordering::SeqCst);
         let command = deadpool_redis::redis::cmd("GET");
         let start = Instant::now();
         // One request waits without a limit, and none is abandoned.
         let waiting = std::pin::pin!(lane.run(&command));
-        let watching = std::pin::pin!(watch(&lane, false));
+        let watching = std::pin::pin!(watch(&lane, false, suspension));
         let Either::Right((end, _)) = select(waiting, watching).await else { panic!("no reply was sent") };
         assert!(matches!(end, End::Broken));
         assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 2, "{:?}", start.elapsed());
@@ -267,6 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_that_gave_up_are_not_held_against_a_lane_that_answers_again() {
+        let (_awake, suspension) = watch::channel(false);
         let (lane, answers) = scripted().await;
         answers.store(false, Ordering::SeqCst);
         let stall = async {
@@ -278,7 +327,7 @@ mod tests {
             answers.store(true, Ordering::SeqCst);
             sleep(Duration::from_secs(20)).await;
         };
-        let watching = std::pin::pin!(watch(&lane, false));
+        let watching = std::pin::pin!(watch(&lane, false, suspension));
         assert!(matches!(select(watching, std::pin::pin!(stall)).await, Either::Right(_)), "it was retired");
         assert!(!lane.is_broken());
     }
@@ -286,7 +335,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_refusal_lanes_on_demand_are_asked_for_again_in_time_and_others_at_once() {
         let settings = Settings::new(&RedisConfig::default()).unwrap();
-        let (_open, closed) = tokio::sync::watch::channel(());
+        let (_open, closed) = watch::channel(());
         let lanes = Arc::new(Lanes::new(settings, closed).unwrap());
         let kept = |index: usize| {
             keep(&lanes, index);

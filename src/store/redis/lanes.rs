@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
 use super::failure;
-use super::keeper::{Slot, keep};
+use super::keeper::{Slot, keep, try_once};
 use super::lane::Lane;
 use super::manager::Manager;
 use super::settings::Settings;
@@ -56,6 +56,7 @@ pub(super) struct Lanes {
     /// When a lane on demand last couldn't be had.
     refused: Mutex<Option<Instant>>,
     changed: Notify,
+    suspended: watch::Sender<bool>,
     closed: watch::Receiver<()>,
 }
 
@@ -86,6 +87,7 @@ impl Lanes {
             trouble: Trouble::default(),
             refused: Mutex::default(),
             changed: Notify::new(),
+            suspended: watch::Sender::new(false),
             closed,
         })
     }
@@ -155,7 +157,7 @@ impl Lanes {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if (0..self.reads).chain(self.further()).any(|index| self.lane(index).is_some()) {
+            if self.up().is_some() {
                 return;
             }
             if (0..self.reads).any(|index| self.is_kept(index)) {
@@ -166,6 +168,54 @@ impl Lanes {
                 self.open();
             }
         }
+    }
+
+    /// A read lane, if one is up.
+    pub(super) fn up(&self) -> Option<Arc<Lane>> {
+        (0..self.reads).chain(self.further()).find_map(|index| self.lane(index))
+    }
+
+    /// The first read lane, connected for if it isn't up: once, even while the store is suspended.
+    pub(super) async fn connect_once(self: &Arc<Self>) -> Result<Arc<Lane>, StoreError> {
+        let mut tried = false;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(lane) = self.lane(0) {
+                return Ok(lane);
+            }
+            if self.is_kept(0) {
+                changed.await;
+            } else if std::mem::replace(&mut tried, true) {
+                return Err(StoreError::Unavailable);
+            } else {
+                try_once(self, 0);
+            }
+        }
+    }
+
+    /// While suspended, no lane is connected but by [`connect_once`](Self::connect_once), and none is probed when idle.
+    /// Afterwards those that are up are looked after at once: they weren't for long.
+    pub(super) fn suspend(self: &Arc<Self>, suspended: bool) {
+        self.suspended.send_replace(suspended);
+        if !suspended {
+            self.suspect();
+            self.open();
+        }
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        *self.suspended.borrow()
+    }
+
+    /// Changes when the store is suspended or is so no more.
+    pub(super) fn suspension(&self) -> watch::Receiver<bool> {
+        self.suspended.subscribe()
+    }
+
+    /// Gives up every lane.
+    pub(super) fn give_up(&self) {
+        self.slots.iter().filter_map(Slot::lane).for_each(|lane| lane.break_off());
     }
 
     /// Starts the connects of all lanes that are always there, unless they are under way.

@@ -10,6 +10,7 @@
 //! lane       one connection, and what is known of its health
 //! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
 //! lanes      slots by role; the pick, growth
+//! probe      the one command while the circuit breaker is open
 //! trouble    the text of the last failure, logged once an episode
 //! failure    redis-rs's errors in our words, which hold no credentials
 //! ```
@@ -19,6 +20,7 @@ mod keeper;
 mod lane;
 mod lanes;
 mod manager;
+mod probe;
 mod settings;
 mod trouble;
 
@@ -57,6 +59,9 @@ pub struct RedisStore {
     lanes: Arc<Lanes>,
     /// `{namespace}:v1:e:`
     prefix: String,
+    /// `{namespace}:v1:probe`, a key that nobody sets.
+    probe_name: String,
+    probe_timeout: Duration,
     lookup_timeout: Duration,
     write_timeout: Duration,
     /// The keepers end when this is dropped.
@@ -77,6 +82,8 @@ impl RedisStore {
         Ok(Self {
             lanes: Arc::new(Lanes::new(settings, closed)?),
             prefix: format!("{namespace}:v1:e:"),
+            probe_name: format!("{namespace}:v1:probe"),
+            probe_timeout: config.probe_timeout(),
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
             _open: open,
@@ -151,6 +158,19 @@ impl Store for RedisStore {
             self.lanes.ready().await;
             Ok(())
         })
+    }
+
+    /// A `GET` over a read lane, connected for if none is up. Any value is life, and so is none.
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut command = Cmd::new();
+            command.arg("GET").arg(&self.probe_name);
+            within(self.probe_timeout, probe::probe(&self.lanes, &command, self.lookup_timeout)).await
+        })
+    }
+
+    fn suspend(&self, suspended: bool) {
+        self.lanes.suspend(suspended);
     }
 
     fn status(&self) -> StoreFuture<'_, StoreStatus> {

@@ -65,6 +65,18 @@ impl Store for Gated {
     }
 }
 
+/// A writer that waits for the gate, whatever time that takes.
+fn writer(store: Arc<dyn Store>, max_entries: usize, max_bytes: usize) -> Writer {
+    let config = RedisConfig {
+        write_timeout: LIFE,
+        queue_entries: max_entries,
+        queue_bytes: max_bytes,
+        ..RedisConfig::default()
+    };
+    let breaker = Breaker::new(Arc::clone(&store), LIFE);
+    Writer::new(store, breaker, &config)
+}
+
 const LIFE: Duration = Duration::from_secs(60);
 
 fn key(number: usize) -> Key {
@@ -81,7 +93,7 @@ async fn step() {
 #[tokio::test]
 async fn what_is_pushed_is_written_and_settled() {
     let store = Gated::new(1000, false);
-    let writer = Writer::new(store.clone(), 100, 1000);
+    let writer = writer(store.clone(), 100, 1000);
     for round in 0..3 {
         (0..10).for_each(|number| writer.push(key(number), Bytes::from_static(b"1234"), LIFE));
         writer.settled().await;
@@ -94,7 +106,7 @@ async fn what_is_pushed_is_written_and_settled() {
 #[tokio::test]
 async fn at_most_32_writes_are_under_way() {
     let store = Gated::new(0, false);
-    let writer = Writer::new(store.clone(), 100, 1000);
+    let writer = writer(store.clone(), 100, 1000);
     (0..100).for_each(|number| writer.push(key(number), Bytes::new(), LIFE));
     step().await;
     assert_eq!(store.started().len(), 32);
@@ -106,13 +118,13 @@ async fn at_most_32_writes_are_under_way() {
 #[tokio::test]
 async fn over_a_bound_items_are_dropped_and_counted() {
     let store = Gated::new(0, false);
-    let by_entries = Writer::new(store.clone(), 5, 1000);
+    let by_entries = writer(store.clone(), 5, 1000);
     (0..8).for_each(|number| by_entries.push(key(number), Bytes::new(), LIFE));
     assert_eq!((by_entries.status().queued_entries, by_entries.status().dropped), (5, 3));
     by_entries.remove(key(9));
     assert_eq!(by_entries.status().dropped, 4);
 
-    let by_bytes = Writer::new(store.clone(), 1000, 10);
+    let by_bytes = writer(store.clone(), 1000, 10);
     by_bytes.push(key(20), Bytes::from_static(b"eleven bytes"), LIFE);
     (21..25).for_each(|number| by_bytes.push(key(number), Bytes::from_static(b"4444"), LIFE));
     assert_eq!((by_bytes.status().queued_bytes, by_bytes.status().dropped), (8, 3));
@@ -129,7 +141,7 @@ async fn over_a_bound_items_are_dropped_and_counted() {
 #[tokio::test]
 async fn bytes_under_way_count_until_they_are_written() {
     let store = Gated::new(0, false);
-    let writer = Writer::new(store.clone(), 10, 10);
+    let writer = writer(store.clone(), 10, 10);
     writer.push(key(1), Bytes::from_static(b"12345678"), LIFE);
     step().await;
     assert_eq!(store.started().len(), 1);
@@ -140,7 +152,7 @@ async fn bytes_under_way_count_until_they_are_written() {
 #[tokio::test]
 async fn a_later_write_of_a_key_waits_for_the_earlier() {
     let store = Gated::new(0, false);
-    let writer = Writer::new(store.clone(), 100, 1000);
+    let writer = writer(store.clone(), 100, 1000);
     writer.push(key(1), Bytes::from_static(b"first"), LIFE);
     step().await;
     writer.push(key(1), Bytes::from_static(b"second"), LIFE);
@@ -159,7 +171,7 @@ async fn a_later_write_of_a_key_waits_for_the_earlier() {
 #[tokio::test]
 async fn a_removal_never_takes_away_a_value_that_waits_or_is_being_written() {
     let store = Gated::new(0, false);
-    let writer = Writer::new(store.clone(), 100, 1000);
+    let writer = writer(store.clone(), 100, 1000);
     writer.push(key(1), Bytes::from_static(b"waits"), LIFE);
     writer.remove(key(1));
     step().await;
@@ -181,7 +193,7 @@ async fn a_removal_never_takes_away_a_value_that_waits_or_is_being_written() {
 #[tokio::test]
 async fn a_value_waits_for_the_removal_before_it() {
     let store = Gated::new(0, false);
-    let writer = Writer::new(store.clone(), 100, 1000);
+    let writer = writer(store.clone(), 100, 1000);
     writer.remove(key(1));
     step().await;
     writer.push(key(1), Bytes::from_static(b"fresh"), LIFE);
@@ -195,7 +207,7 @@ async fn a_value_waits_for_the_removal_before_it() {
 #[tokio::test]
 async fn failures_are_counted_and_gone() {
     let store = Gated::new(100, true);
-    let writer = Writer::new(store.clone(), 100, 1000);
+    let writer = writer(store.clone(), 100, 1000);
     (0..10).for_each(|number| writer.push(key(number), Bytes::from_static(b"v"), LIFE));
     writer.settled().await;
     let status = writer.status();
@@ -205,16 +217,16 @@ async fn failures_are_counted_and_gone() {
 
 #[test]
 fn without_a_runtime_items_are_dropped_and_counted() {
-    let writer = Writer::new(Gated::new(1, false), 10, 1000);
+    let writer = writer(Gated::new(1, false), 10, 1000);
     writer.push(key(1), Bytes::from_static(b"v"), LIFE);
     assert_eq!((writer.status().dropped, writer.status().queued_entries), (1, 0));
 }
 
 #[test]
 fn a_runtime_that_ends_leaves_the_writer_usable() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let store = Gated::new(0, false);
-    let writer = Writer::new(store.clone(), 10, 1000);
+    let writer = writer(store.clone(), 10, 1000);
     let first = runtime();
     first.block_on(async {
         (0..3).for_each(|number| writer.push(key(number), Bytes::from_static(b"v"), LIFE));
@@ -228,4 +240,54 @@ fn a_runtime_that_ends_leaves_the_writer_usable() {
         writer.settled().await;
     });
     assert_eq!(writer.status().written, 1);
+}
+
+/// A breaker that five failed reads have opened.
+fn open(breaker: &Arc<Breaker>) {
+    for _ in 0..5 {
+        let leave = breaker.admit().unwrap();
+        breaker.report(leave, Err(&StoreError::Timeout));
+    }
+    assert!(!breaker.is_closed());
+}
+
+#[tokio::test]
+async fn once_the_breaker_is_open_what_waits_and_what_comes_is_dropped_and_nothing_hangs() {
+    let store = Gated::new(0, false);
+    let breaker = Breaker::new(store.clone(), LIFE);
+    let writer = Writer::new(store.clone(), Arc::clone(&breaker), &RedisConfig::default());
+    (0..100).for_each(|number| writer.push(key(number), Bytes::from_static(b"1234"), LIFE));
+    step().await;
+    open(&breaker);
+    (100..120).for_each(|number| writer.push(key(number), Bytes::from_static(b"1234"), LIFE));
+    writer.remove(key(120));
+    assert_eq!(writer.status().dropped, 21);
+
+    // Those that the store had already come to an end.
+    store.gate.add_permits(32);
+    writer.settled().await;
+    let status = writer.status();
+    assert_eq!((status.written, status.dropped), (32, 68 + 21));
+    assert_eq!((status.queued_entries, status.queued_bytes, store.started().len()), (0, 0, 32));
+}
+
+#[tokio::test]
+async fn failed_writes_never_open_the_breaker() {
+    let store = Gated::new(1000, true);
+    let breaker = Breaker::new(store.clone(), LIFE);
+    let writer = Writer::new(store, Arc::clone(&breaker), &RedisConfig::default());
+    (0..100).for_each(|number| writer.push(key(number), Bytes::new(), LIFE));
+    writer.settled().await;
+    assert_eq!((writer.status().failed, breaker.status().opened), (100, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_is_not_waited_for() {
+    let store = Gated::new(0, false);
+    let breaker = Breaker::new(store.clone(), LIFE);
+    let writer = Writer::new(store, breaker, &RedisConfig::default());
+    (0..40).for_each(|number| writer.push(key(number), Bytes::new(), LIFE));
+    let settled = timeout(3 * RedisConfig::default().write_timeout, writer.settled()).await;
+    assert!(settled.is_ok(), "{writer:?}");
+    assert_eq!(writer.status().failed, 40);
 }

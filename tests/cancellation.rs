@@ -1,6 +1,7 @@
 //! The cancellation matrix: the first client hangs up at each point where a fill waits, as a future that is dropped and
 //! as a socket that closes, with followers that wait by then and followers that come after. They get whole answers, from
 //! one call of the inner service, and what was filled reaches the shared tier.
+#![cfg(feature = "redis")]
 
 mod support;
 

@@ -6,6 +6,7 @@
 mod fill;
 mod map;
 mod record;
+mod sync;
 mod uncacheable;
 
 use std::sync::Arc;

@@ -1,11 +1,19 @@
 //! The tiers that hold entries.
 
+#[cfg(feature = "test-util")]
+mod fault;
+#[cfg(feature = "test-util")]
+mod in_process;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod tiers;
 mod writer;
 
+#[cfg(feature = "test-util")]
+pub use self::fault::{Counts, Fault, FaultStore, Injected, Operation};
+#[cfg(feature = "test-util")]
+pub use self::in_process::MemoryStore;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;

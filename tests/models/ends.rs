@@ -25,7 +25,7 @@ fn four_requests(way: Way, patience: Patience, judge: fn(&World, &[Heard])) {
 /// The last ends that were heard.
 fn last(heard: &[Heard]) -> Vec<End> {
     let ends = heard.iter().filter_map(|heard| match heard {
-        Heard::Ends(ends) => ends.last().copied(),
+        Heard::Ends(ends) => ends.last().cloned(),
         Heard::Full | Heard::HungUp => None,
     });
     ends.collect()

@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Fills of the map for a key so far.
-    pub(crate) fn launched(&self, key: usize) -> usize {
+    fn launched(&self, key: usize) -> usize {
         self.launched[key].load(Ordering::SeqCst)
     }
 
@@ -128,12 +128,12 @@ impl World {
                 return Heard::HungUp;
             };
             drop(waiter);
-            self.assert_news(&ends, end);
+            self.assert_news(&ends, &end);
             ends.push(end);
-            match end {
-                End::Stored(_) => return Heard::Ends(ends),
-                End::Refused(_) => break,
-                End::Failed(_) | End::Aborted => {}
+            match ends.last() {
+                Some(End::Stored(_)) => return Heard::Ends(ends),
+                Some(End::Refused(_)) => break,
+                _ => {}
             }
         }
         let Some((lead, waiter)) = self.flights.solo() else { return Heard::Full };
@@ -144,9 +144,9 @@ impl World {
     }
 
     /// Who heard an end and joins again is in another flight. Ends without a word are told apart by their count alone.
-    fn assert_news(&self, heard: &[End], end: End) {
-        let before = heard.iter().filter(|before| **before == end).count();
-        let may = if end == End::Aborted { self.silent.load(Ordering::SeqCst) } else { 1 };
+    fn assert_news(&self, heard: &[End], end: &End) {
+        let before = heard.iter().filter(|before| *before == end).count();
+        let may = if *end == End::Aborted { self.silent.load(Ordering::SeqCst) } else { 1 };
         assert!(before < may, "an ended flight was joined, or none ended so: {end:?} after {heard:?}");
     }
 

@@ -6,7 +6,7 @@ pub(crate) mod map;
 pub(crate) mod sync;
 
 /// How a fill ended. The number is the fill's own, so that a second hearing of one end shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Stored(usize),
     Refused(usize),

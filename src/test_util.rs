@@ -1,5 +1,8 @@
-//! For tests: a clock to step; and for those of a [`Store`](crate::Store) values as the cache writes them, and the check
-//! that it makes of what it reads.
+//! For tests of services and of stores.
+//!
+//! [`FaultStore`] injects faults between the cache and its shared tier; [`MemoryStore`] is a shared tier that needs no
+//! server; a [`ManualClock`] moves when it is told to. [`entry`] makes values as the cache writes them, and [`body`] checks
+//! them as it does what it reads: for tests and benches of a [`Store`](crate::Store).
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -7,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub use crate::clock::ManualClock;
 use crate::entry::{self, Entry, EntryHead, Record, Windows};
 use crate::key::Key;
+pub use crate::store::{Counts, Fault, FaultStore, Injected, MemoryStore, Operation};
 
 /// A value as the cache would store it under `key`: a 200 with `fields` and `body`, fresh for an hour from the Unix epoch.
 ///

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::{Notify, watch};
 
 use super::End;
+use super::sync::atomic::{AtomicUsize, Ordering};
+use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, watch};
 use crate::config::LimitsConfig;
 use crate::key::Key;
 

@@ -7,6 +7,7 @@ mod fill;
 mod map;
 mod recent;
 mod record;
+mod sync;
 
 use std::sync::Arc;
 

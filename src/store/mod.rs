@@ -1,6 +1,10 @@
 //! The tiers that hold entries.
 
 mod breaker;
+#[cfg(feature = "test-util")]
+mod fault;
+#[cfg(feature = "test-util")]
+mod in_process;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -8,6 +12,10 @@ mod tiers;
 mod writer;
 
 pub(crate) use self::breaker::{Breaker, BreakerStatus};
+#[cfg(feature = "test-util")]
+pub use self::fault::{Counts, Fault, FaultStore, Injected, Operation};
+#[cfg(feature = "test-util")]
+pub use self::in_process::MemoryStore;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;

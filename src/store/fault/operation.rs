@@ -1,0 +1,64 @@
+//! What a store is asked for, and how often it was.
+
+use std::collections::BTreeMap;
+
+/// An operation of a [`Store`](crate::Store), or of its [`Leases`](crate::Leases), that a [`Fault`](super::Fault) can strike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`Store::get`](crate::Store::get).
+    Get,
+    /// [`Store::set`](crate::Store::set).
+    Set,
+    /// [`Store::remove`](crate::Store::remove).
+    Remove,
+    /// [`Store::ready`](crate::Store::ready).
+    Ready,
+    /// [`Store::probe`](crate::Store::probe).
+    Probe,
+    /// [`Store::status`](crate::Store::status).
+    Status,
+    /// [`Leases::acquire`](crate::Leases::acquire).
+    Acquire,
+    /// [`Leases::commit`](crate::Leases::commit).
+    Commit,
+    /// [`Leases::release`](crate::Leases::release).
+    Release,
+    /// [`Leases::given_back`](crate::Leases::given_back). It knows no errors: struck by one, it hangs.
+    GivenBack,
+}
+
+/// How many operations of each kind came, and how many of them were struck.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    came: BTreeMap<Operation, u64>,
+    struck: BTreeMap<Operation, u64>,
+}
+
+impl Counts {
+    /// Operations of this kind so far.
+    #[must_use]
+    pub fn came(&self, operation: Operation) -> u64 {
+        self.came.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// Operations of this kind that a fault struck.
+    #[must_use]
+    pub fn struck(&self, operation: Operation) -> u64 {
+        self.struck.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// Operations of every kind that a fault struck.
+    #[must_use]
+    pub fn all_struck(&self) -> u64 {
+        self.struck.values().sum()
+    }
+
+    pub(super) fn count(&mut self, operation: Operation) {
+        *self.came.entry(operation).or_default() += 1;
+    }
+
+    pub(super) fn count_struck(&mut self, operation: Operation) {
+        *self.struck.entry(operation).or_default() += 1;
+    }
+}

@@ -21,7 +21,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 
 /// Schedules of a model by each scheduler.
-const SCHEDULES: usize = 500;
+const SCHEDULES: usize = 300;
 
 /// Preemptions that a schedule of the PCT scheduler has.
 const DEPTH: usize = 3;

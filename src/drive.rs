@@ -165,7 +165,6 @@ where
         R: Send + 'static,
         R::Error: Send + 'static,
     {
-        self.route.stats.forwarded();
         self.route.disguise(&mut self.parts);
         conditional::strip_validators(&mut self.parts.headers);
         let (first, answered) = oneshot::channel();
@@ -179,6 +178,7 @@ where
                 route: Arc::clone(&self.route),
                 target: self.target,
                 head: self.head,
+                held: None,
             },
         };
         self.shared.spawn(fill.run().in_current_span());

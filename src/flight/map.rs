@@ -133,6 +133,11 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
+    /// Whether others may join.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Announces the end. Later words don't count.
     pub(crate) fn announce(&mut self, end: End) {
         if std::mem::replace(&mut self.announced, true) {

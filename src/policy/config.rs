@@ -79,6 +79,10 @@ pub struct PolicyConfig {
     pub honor_request_directives: bool,
     /// How an absent `ETag` is made. Default: weak.
     pub etag: Etag,
+    /// One fill per key over all processes that share the store, and how long, in seconds, a holder that died can
+    /// cost the others; 0.001 to 3600. Default: none, each process fills for itself.
+    #[serde(with = "seconds::option")]
+    pub lease: Option<Duration>,
 }
 
 /// Request fields that carry credentials, unless a policy says otherwise.
@@ -127,6 +131,7 @@ impl Default for PolicyConfig {
             per_request_fields: owned(PER_REQUEST_FIELDS),
             honor_request_directives: false,
             etag: Etag::Weak,
+            lease: None,
         }
     }
 }

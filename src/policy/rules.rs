@@ -13,6 +13,9 @@ use super::{Etag, Hooks, PolicyConfig};
 use crate::clock::{Millis, millis};
 use crate::error::PolicyError;
 
+/// Longest lease. Who wants more would rather wait for ever.
+const MAX_LEASE: Duration = Duration::from_secs(60 * 60);
+
 /// Longest label, bytes.
 const MAX_LABEL: usize = 64;
 
@@ -24,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) key_body: Option<usize>,
     /// How an absent `ETag` is made.
     pub(crate) etag: Etag,
+    /// How long the lease of a key is taken for; none: each process fills for itself.
+    pub(crate) lease: Option<Duration>,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -71,6 +76,7 @@ impl Rules {
             max_body: positive("max_body", config.max_body)?,
             key_body: config.key_body.map(|bytes| positive("key_body", bytes)).transpose()?,
             etag: config.etag,
+            lease: config.lease.map(lease).transpose()?,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,
@@ -198,6 +204,17 @@ fn lifetime(field: &'static str, ttl: Duration) -> Result<Millis, PolicyError> {
         ttl if ttl > MAX_LIFETIME => Err(error(field, "is over ten years")),
         ttl => Ok(ttl),
     }
+}
+
+fn lease(time: Duration) -> Result<Duration, PolicyError> {
+    const FIELD: &str = "lease";
+    if time < Duration::from_millis(1) {
+        return Err(error(FIELD, format!("{time:?} is too short; the least is a millisecond")));
+    }
+    if time > MAX_LEASE {
+        return Err(error(FIELD, format!("{time:?} is over an hour")));
+    }
+    Ok(time)
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ use super::snapshot::{Snapshot, Source};
 /// used: mount it where only operators get to it.
 ///
 /// The top keys are fixed: `enabled`, `type`, `connected`, `keys`, `memory_used`, `uptime_seconds`, `connection_pool`;
-/// then the counts over all routes, the parts (`memory`, `queue`, `flights`, `errors`), and the same counts per route.
+/// then the counts over all routes, the parts (`memory`, `queue`, `flights`, `leases` once there are any, `errors`), and
+/// the same counts per route.
 #[derive(Clone)]
 pub struct StatsHandler {
     source: Arc<dyn Source>,

@@ -1,11 +1,13 @@
 //! The tiers that hold entries.
 
+mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod tiers;
 mod writer;
 
+pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header, response};
 use tokio::time::{Instant, timeout};
 
+use super::lease::Held;
 use super::memory::{Cached, Memory};
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -75,7 +76,7 @@ pub(crate) struct Tiers {
     pub(crate) shared: Option<SharedTier>,
     names: Arc<Names>,
     clock: Clock,
-    stats: Arc<Stats>,
+    pub(super) stats: Arc<Stats>,
     /// Held while a resource's list of variants is read and written anew.
     variants: Mutex<()>,
 }
@@ -145,7 +146,7 @@ impl Tiers {
         found
     }
 
-    async fn search(
+    pub(super) async fn search(
         &self,
         shared: &SharedTier,
         target: &mut Target,
@@ -221,7 +222,8 @@ impl Tiers {
         record
     }
 
-    /// Stores a response: in memory now, in the shared tier behind the answer.
+    /// Stores a response: in memory now, in the shared tier behind the answer, and with it gives back the lease that the
+    /// fill held.
     pub(crate) fn commit(
         &self,
         route: &Route,
@@ -229,6 +231,7 @@ impl Tiers {
         request: &RequestHead,
         draft: &Draft,
         chunks: &[Bytes],
+        held: Option<&Arc<Held>>,
     ) -> Result<Filled, Refusal> {
         let Draft { parts, verdict: Verdict { lifetime, initial_age }, received, fields, .. } = draft;
         route.rules.keeps(parts, chunks)?;
@@ -252,7 +255,8 @@ impl Tiers {
         };
         let (entry, encoded) = Entry::seal(head, chunks)?;
         if let Some(shared) = &self.shared {
-            shared.writer.push(place.key, encoded, Duration::from_millis(life));
+            // After the list of variants, which it may be found by.
+            shared.put(place.key, encoded, Duration::from_millis(life), held);
         }
         Ok(Filled { entry: self.keep(entry), fields: place.fields })
     }

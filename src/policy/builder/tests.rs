@@ -25,6 +25,7 @@ fn full() -> Policy<BodyKey> {
         .per_request_fields(["x-b"])
         .honor_request_directives()
         .etag(Etag::Strong)
+        .lease(Duration::from_secs(4))
         .key_body(20)
         .canonical_json()
 }
@@ -52,6 +53,7 @@ fn every_method_writes_its_field() {
         per_request_fields: strings(&["x-b"]),
         honor_request_directives: true,
         etag: Etag::Strong,
+        lease: Some(Duration::from_secs(4)),
     };
     assert_eq!(*full().config(), expected);
 }

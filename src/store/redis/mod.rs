@@ -11,6 +11,8 @@
 //! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
 //! lanes      slots by role; the pick, growth
 //! trouble    the text of the last failure, logged once an episode
+//! lease      who fills a key, among all processes
+//! wake       a subscription of its own, by which they hear that a lease was given back
 //! failure    redis-rs's errors in our words, which hold no credentials
 //! ```
 
@@ -18,9 +20,11 @@ mod failure;
 mod keeper;
 mod lane;
 mod lanes;
+mod lease;
 mod manager;
 mod settings;
 mod trouble;
+mod wake;
 
 use std::fmt;
 use std::future::Future;
@@ -35,12 +39,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::lanes::Lanes;
+use self::lease::Powers;
 use self::settings::Settings;
+use self::wake::Wake;
 use crate::clock::millis;
 use crate::config::{RedisConfig, check_namespace};
 use crate::error::ConfigError;
 use crate::key::Key;
-use crate::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 
 /// Longest life that is asked for, milliseconds: ten years. Redis refuses expiries beyond its own clock's range.
 const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
@@ -49,6 +55,10 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 ///
 /// Keys are named `{namespace}:v1:e:{digest}`, the digest in base64url without padding. The commands used are
 /// `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
+///
+/// Its [leases](Store::leases) stand under the entry's name in braces with `:l` behind, so that in a Cluster both have one
+/// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and
+/// on one connection more than the pool's, from the first wait on, `SUBSCRIBE` to the channel `{namespace}:v1:w`.
 ///
 /// No call waits for a connection to be made, but a `set` while the very first ones are under way. Connections are made,
 /// watched and replaced by tasks of their own, which end when the store is dropped. All methods need a tokio runtime
@@ -59,7 +69,9 @@ pub struct RedisStore {
     prefix: String,
     lookup_timeout: Duration,
     write_timeout: Duration,
-    /// The keepers end when this is dropped.
+    powers: Powers,
+    wake: Arc<Wake>,
+    /// The keepers, and whoever listens for leases, end when this is dropped.
     _open: watch::Sender<()>,
 }
 
@@ -74,11 +86,14 @@ impl RedisStore {
         check_namespace("namespace", namespace)?;
         let settings = Settings::new(config)?;
         let (open, closed) = watch::channel(());
+        let wake = Arc::new(Wake::new(&settings, namespace, closed.clone())?);
         Ok(Self {
             lanes: Arc::new(Lanes::new(settings, closed)?),
             prefix: format!("{namespace}:v1:e:"),
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
+            powers: Powers::default(),
+            wake,
             _open: open,
         })
     }
@@ -151,6 +166,14 @@ impl Store for RedisStore {
             self.lanes.ready().await;
             Ok(())
         })
+    }
+
+    fn suspend(&self, suspended: bool) {
+        self.wake.suspend(suspended);
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
     }
 
     fn status(&self) -> StoreFuture<'_, StoreStatus> {

@@ -106,3 +106,6 @@ impl Tiers {
         found.unwrap_or(Err(StoreError::Timeout)).inspect_err(|error| self.stats.shared_error(error))
     }
 }
+
+#[cfg(test)]
+mod tests;

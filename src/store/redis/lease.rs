@@ -11,16 +11,20 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use deadpool_redis::redis::{Pipeline, ServerError, Value};
 
+use super::wake::Wake;
 use super::{LONGEST_LIFE, RedisStore, failure, within};
 use crate::clock::millis;
 use crate::key::Key;
 use crate::store::{Lease, Leases, Store as _, StoreError, StoreFuture};
 
-/// Bytes of a token: 128 random bits.
-const TOKEN: usize = 16;
+/// Bytes of a token: 128 random bits in base64url. Not the bits themselves: servers quote commands that they don't know,
+/// and redis-rs gives a connection up whose errors aren't UTF-8.
+const TOKEN: usize = 22;
 
 /// Entry and lease; token, the entry's end when the lease was taken, value, milliseconds, channel, message. Whoever may
 /// not publish has stored all the same: waiters look by themselves.
@@ -80,7 +84,7 @@ impl RedisStore {
         let name = self.name(key);
         let mut script = Pipeline::with_capacity(1);
         script.cmd("EVAL").arg(COMMIT).arg(2).arg(&name).arg(lease_name(&name)).arg(token).arg(seen);
-        script.arg(value.as_ref()).arg(life).arg(self.wake.channel()).arg(key.as_bytes());
+        script.arg(value.as_ref()).arg(life).arg(self.wake.channel()).arg(Wake::message(key));
         match self.ask(&script, value.len()).await? {
             Value::Int(put) => Ok(Some(put != 0)),
             Value::ServerError(error) if is_refusal(&error) => {
@@ -138,7 +142,7 @@ impl Leases for RedisStore {
             let (name, token) = (self.name(key), token());
             let life = millis(life).clamp(1, LONGEST_LIFE);
             let mut commands = Pipeline::with_capacity(2);
-            commands.cmd("SET").arg(lease_name(&name)).arg(&token[..]).arg("NX").arg("PX").arg(life);
+            commands.cmd("SET").arg(lease_name(&name)).arg(&token).arg("NX").arg("PX").arg(life);
             commands.cmd("GETRANGE").arg(&name).arg(-8).arg(-1);
             // On a read lane, though it writes: a request waits for it, and it is as small as a read. Not twice: the first
             // try may have taken the lease.
@@ -155,7 +159,7 @@ impl Leases for RedisStore {
                 Some(Value::BulkString(seen)) => seen,
                 _ => Vec::new(),
             };
-            Ok(Some(Lease::new([&token[..], &seen].concat().into())))
+            Ok(Some(Lease::new([token.as_bytes(), &seen].concat().into())))
         })
     }
 
@@ -184,7 +188,7 @@ impl Leases for RedisStore {
             let (token, _) = split(lease)?;
             if self.delete_lease(&lease_name(&self.name(key)), token).await? {
                 let mut word = Pipeline::with_capacity(1);
-                word.cmd("PUBLISH").arg(self.wake.channel()).arg(key.as_bytes());
+                word.cmd("PUBLISH").arg(self.wake.channel()).arg(Wake::message(key));
                 // Refused or not: waiters look by themselves.
                 self.ask(&word, 0).await?;
             }
@@ -203,10 +207,10 @@ fn lease_name(entry: &str) -> String {
 }
 
 /// 128 random bits: the system's own behind the keys of each `RandomState`.
-fn token() -> [u8; TOKEN] {
+fn token() -> String {
     let random = RandomState::new();
-    let halves = [0_u8, 1].map(|half| random.hash_one(half));
-    (u128::from(halves[0]) << 64 | u128::from(halves[1])).to_le_bytes()
+    let bits = u128::from(random.hash_one(0_u8)) << 64 | u128::from(random.hash_one(1_u8));
+    URL_SAFE_NO_PAD.encode(bits.to_le_bytes())
 }
 
 /// Token and the entry's end.

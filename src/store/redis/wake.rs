@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
 use deadpool_redis::redis::{Client, RedisError, Value};
 use futures_util::StreamExt as _;
@@ -66,9 +68,14 @@ impl Wake {
         })
     }
 
-    /// Where it is told that leases are given back. The messages are the keys' digests.
+    /// Where it is told that leases are given back.
     pub(super) fn channel(&self) -> &str {
         &self.channel
+    }
+
+    /// What is told: the key's digest in base64url, as in the names of keys.
+    pub(super) fn message(key: &Key) -> String {
+        URL_SAFE_NO_PAD.encode(key.as_bytes())
     }
 
     /// While suspended there is no connection.
@@ -163,7 +170,8 @@ async fn hear(waiters: &Waiters, mut sink: PubSubSink, mut stream: PubSubStream)
     loop {
         match timeout(IDLE_PROBE, stream.next()).await {
             Ok(Some(message)) => {
-                if let Ok(digest) = message.get_payload_bytes().try_into() {
+                let mut digest = [0; 32];
+                if URL_SAFE_NO_PAD.decode_slice(message.get_payload_bytes(), &mut digest) == Ok(32) {
                     waiters.wake(&Key::from_bytes(digest));
                 }
             }

@@ -289,7 +289,13 @@ where
             request: Request::from_parts(self.parts, self.body),
             lead,
             first,
-            context: Context { shared: self.shared, route: self.route, target: self.target, head: self.head },
+            context: Context {
+                shared: self.shared,
+                route: self.route,
+                target: self.target,
+                head: self.head,
+                held: None,
+            },
         };
         (fill, self.running)
     }
@@ -310,7 +316,6 @@ where
         R::Error: Send + 'static,
     {
         let Fallback { shared, route, .. } = fallback;
-        route.stats.forwarded();
         let (first, answered) = oneshot::channel();
         let (fill, running) = self.into_fill(lead, first);
         shared.spawn(fill.run().in_current_span());

@@ -119,8 +119,12 @@ async fn a_thousand_requests_that_cannot_share_reach_the_origin_in_parallel() {
                     // They get past their barrier only if all are in here at the same time.
                     match call {
                         0 => waiting(&cache, CROWD - 1).await,
-                        1..CROWD => drop(others.wait().await),
-                        _ => drop(again.wait().await),
+                        1..CROWD => {
+                            others.wait().await;
+                        }
+                        _ => {
+                            again.wait().await;
+                        }
                     }
                     let caller = field(request.headers(), "x-caller");
                     Ok::<Inner, Infallible>(ok_with(&[refusing], &format!("for {caller}")))

@@ -26,7 +26,7 @@ use crate::cache::Shared;
 use crate::conditional;
 use crate::policy::Refusal;
 use crate::route::{RequestHead, Route};
-use crate::store::{Draft, Target};
+use crate::store::{Draft, Held, Target};
 
 /// What the first caller gets; nobody else can have it.
 pub(crate) enum First<R: Body, E> {
@@ -68,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) target: Target,
     /// Method and fields as the client sent them.
     pub(crate) head: Arc<RequestHead>,
+    /// The lease of the target's key, once it is this process's turn to fill.
+    pub(crate) held: Option<Arc<Held>>,
 }
 
 impl<S, P, R> Fill<S, P, R, S::Error>
@@ -82,7 +84,21 @@ where
     }
 
     async fn fill(self) {
-        let Self { inner, mut request, mut lead, first, context } = self;
+        let Self { inner, mut request, mut lead, first, mut context } = self;
+        if lead.is_shared()
+            && let Some(filled) = context.await_turn().await
+        {
+            // A refresh has nobody to answer.
+            let response = (!first.is_closed()).then(|| context.follow(&filled.entry));
+            lead.announce(End::Stored(filled));
+            if let Some(response) = response {
+                first.send(First::Answer(response)).ok();
+            }
+            return;
+        }
+        if !lead.is_refresh() {
+            context.route.stats.forwarded();
+        }
         let started = Instant::now();
         let deadline = context.deadline(started);
         context.shared.mark(request.extensions_mut());
@@ -288,7 +304,8 @@ impl Context {
     /// Stores a whole response. The policy's `store_if` may panic; the client gets its answer all the same.
     fn commit(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
         let tiers = &self.shared.tiers;
-        let commit = || tiers.commit(&self.route, &self.target, &self.head, draft, chunks);
+        let commit =
+            || tiers.commit(&self.route, &self.target, &self.head, draft, chunks, self.held.as_ref());
         catch_unwind(AssertUnwindSafe(commit)).unwrap_or_else(|_| {
             tracing::error!("a `store_if` panicked; the response isn't stored");
             Err(Refusal::StoreIf)

@@ -170,6 +170,11 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
+    /// Whether others may join.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Announces the end. Later words don't count.
     pub(crate) fn announce(&mut self, end: End) {
         if std::mem::replace(&mut self.announced, true) {
@@ -180,6 +185,11 @@ impl Lead {
             lock(&self.flights.map).remove(&key);
         }
         self.flight.end.send_replace(Some(end));
+    }
+
+    /// Whether the fill was begun on nobody's account.
+    pub(crate) fn is_refresh(&self) -> bool {
+        self.flight.refresh
     }
 
     /// Resolves when the fill should stop, because nobody waits for it and too many such fills run.

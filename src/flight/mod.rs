@@ -4,6 +4,7 @@
 //! The map isn't generic: what can't be cloned (the response, the error, a panic) goes to the first caller alone.
 
 mod fill;
+mod lease;
 mod map;
 mod recent;
 mod record;

@@ -325,6 +325,30 @@ impl<K> Policy<K> {
         self.config.etag = kind;
         self
     }
+
+    /// One fill per key over all processes that share the store: the first takes a lease of the key for `time`, the
+    /// others wait for its entry. Default: none, each process fills for itself.
+    ///
+    /// `time` is how long a holder that died can cost the others, so it should be a little over the longest fill: 1
+    /// millisecond to 1 hour. Nobody waits longer than `coalesce_timeout` (5 s) either. A lease saves work and is never
+    /// needed for a right answer: whoever can't have it in time, or can't ask for it, fills without. Without a shared
+    /// tier that has [leases](crate::Leases), it does nothing.
+    ///
+    /// For handlers that cost far more than the round trip to the shared tier, of which it takes two more for each
+    /// fill.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_query_cache::Policy;
+    ///
+    /// let report = Policy::ttl(Duration::from_secs(600)).lease(Duration::from_secs(4));
+    /// # assert_eq!(report.config().lease, Some(Duration::from_secs(4)));
+    /// ```
+    #[must_use]
+    pub fn lease(mut self, time: Duration) -> Self {
+        self.config.lease = Some(time);
+        self
+    }
 }
 
 fn owned(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {

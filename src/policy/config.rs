@@ -99,6 +99,10 @@ pub struct PolicyConfig {
     pub refresh_ahead: Option<f64>,
     /// Share by which lifetimes are shortened at random, from 0 up to 1. Default: 0.
     pub jitter: f64,
+    /// One fill per key over all processes that share the store, and how long, in seconds, a holder that died can
+    /// cost the others; 0.001 to 3600. Default: none, each process fills for itself.
+    #[serde(with = "seconds::option")]
+    pub lease: Option<Duration>,
 }
 
 /// Request fields that carry credentials, unless a policy says otherwise.
@@ -154,6 +158,7 @@ impl Default for PolicyConfig {
             hard_timeout: None,
             refresh_ahead: None,
             jitter: 0.0,
+            lease: None,
         }
     }
 }

@@ -14,6 +14,9 @@ use super::{Etag, Hooks, PolicyConfig};
 use crate::clock::{Millis, millis};
 use crate::error::PolicyError;
 
+/// Longest lease. Who wants more would rather wait for ever.
+const MAX_LEASE: Duration = Duration::from_secs(60 * 60);
+
 /// Longest label, bytes.
 const MAX_LABEL: usize = 64;
 
@@ -27,6 +30,8 @@ pub(crate) struct Rules {
     pub(crate) etag: Etag,
     /// What becomes of entries that are stale or soon will be.
     pub(crate) stale: StaleRules,
+    /// How long the lease of a key is taken for; none: each process fills for itself.
+    pub(crate) lease: Option<Duration>,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -75,6 +80,7 @@ impl Rules {
             key_body: config.key_body.map(|bytes| positive("key_body", bytes)).transpose()?,
             etag: config.etag,
             stale: StaleRules::new(config)?,
+            lease: config.lease.map(lease).transpose()?,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,
@@ -205,6 +211,17 @@ pub(super) fn lifetime(field: &'static str, ttl: Duration) -> Result<Millis, Pol
         ttl if ttl > MAX_LIFETIME => Err(error(field, "is over ten years")),
         ttl => Ok(ttl),
     }
+}
+
+fn lease(time: Duration) -> Result<Duration, PolicyError> {
+    const FIELD: &str = "lease";
+    if time < Duration::from_millis(1) {
+        return Err(error(FIELD, format!("{time:?} is too short; the least is a millisecond")));
+    }
+    if time > MAX_LEASE {
+        return Err(error(FIELD, format!("{time:?} is over an hour")));
+    }
+    Ok(time)
 }
 
 #[cfg(test)]

@@ -177,6 +177,16 @@ pub(crate) struct Stats {
     pub(super) server: Counter,
     pub(super) corrupt: Counter,
     pub(super) foreign: Counter,
+    pub(super) leases: LeaseCounters,
+}
+
+/// What became of leases.
+#[derive(Debug, Default)]
+pub(super) struct LeaseCounters {
+    pub(super) acquired: Counter,
+    pub(super) followed: Counter,
+    pub(super) fenced: Counter,
+    pub(super) timed_out: Counter,
 }
 
 impl Stats {
@@ -221,6 +231,26 @@ impl Stats {
     /// A value was written by another version.
     pub(crate) fn foreign(&self) {
         self.foreign.add(1);
+    }
+
+    /// A fill has the lease of its key.
+    pub(crate) fn lease_acquired(&self) {
+        self.leases.acquired.add(1);
+    }
+
+    /// Another process's fill answered in the place of one of this process.
+    pub(crate) fn lease_followed(&self) {
+        self.leases.followed.add(1);
+    }
+
+    /// An entry wasn't written, because the fill's lease was lost to another.
+    pub(crate) fn lease_fenced(&self) {
+        self.leases.fenced.add(1);
+    }
+
+    /// A fill waited for a lease in vain and goes on without.
+    pub(crate) fn lease_timed_out(&self) {
+        self.leases.timed_out.add(1);
     }
 }
 

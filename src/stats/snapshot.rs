@@ -100,6 +100,8 @@ pub(super) struct Snapshot {
     flights: FlightFigures,
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leases: Option<Leases>,
     errors: Errors,
     routes: BTreeMap<String, Tally>,
 }
@@ -112,6 +114,15 @@ struct Errors {
     server: u64,
     corrupt: u64,
     foreign: u64,
+}
+
+/// Leases across processes.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Leases {
+    acquired: u64,
+    followed: u64,
+    fenced: u64,
+    timed_out: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -177,6 +188,7 @@ impl Snapshot {
             queue,
             flights,
             breaker,
+            leases: Leases::of(stats),
             errors: Errors::of(stats),
             routes,
         };
@@ -210,6 +222,19 @@ impl Errors {
             corrupt: stats.corrupt.count(),
             foreign: stats.foreign.count(),
         }
+    }
+}
+
+impl Leases {
+    /// The counts, once there are any.
+    fn of(stats: &Stats) -> Option<Self> {
+        let leases = Self {
+            acquired: stats.leases.acquired.count(),
+            followed: stats.leases.followed.count(),
+            fenced: stats.leases.fenced.count(),
+            timed_out: stats.leases.timed_out.count(),
+        };
+        (leases != Self::default()).then_some(leases)
     }
 }
 

@@ -5,6 +5,7 @@ mod breaker;
 mod fault;
 #[cfg(feature = "test-util")]
 mod in_process;
+mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -16,6 +17,7 @@ pub(crate) use self::breaker::{Breaker, BreakerStatus};
 pub use self::fault::{Counts, Fault, FaultStore, Injected, Operation};
 #[cfg(feature = "test-util")]
 pub use self::in_process::MemoryStore;
+pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;

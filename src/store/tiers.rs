@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, header, response};
 use tokio::time::{Instant, timeout};
 
 use super::breaker::Breaker;
+use super::lease::Held;
 use super::memory::{Cached, Memory};
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -89,7 +90,7 @@ pub(crate) struct Tiers {
     pub(crate) shared: Option<SharedTier>,
     names: Arc<Names>,
     clock: Clock,
-    stats: Arc<Stats>,
+    pub(super) stats: Arc<Stats>,
     /// Held while a resource's list of variants is read and written anew.
     variants: Mutex<()>,
 }
@@ -174,7 +175,7 @@ impl Tiers {
         found
     }
 
-    async fn search(
+    pub(super) async fn search(
         &self,
         shared: &SharedTier,
         target: &mut Target,
@@ -264,7 +265,8 @@ impl Tiers {
         record
     }
 
-    /// Stores a response: in memory now, in the shared tier behind the answer.
+    /// Stores a response: in memory now, in the shared tier behind the answer, and with it gives back the lease that the
+    /// fill held.
     pub(crate) fn commit(
         &self,
         route: &Route,
@@ -272,6 +274,7 @@ impl Tiers {
         request: &RequestHead,
         draft: &Draft,
         chunks: &[Bytes],
+        held: Option<&Arc<Held>>,
     ) -> Result<Filled, Refusal> {
         let Draft { parts, verdict: Verdict { lifetime, initial_age, windows }, received, fields, .. } =
             draft;
@@ -299,7 +302,8 @@ impl Tiers {
         };
         let (entry, encoded) = Entry::seal(head, chunks)?;
         if let Some(shared) = &self.shared {
-            shared.writer.push(place.key, encoded, Duration::from_millis(life));
+            // After the list of variants, which it may be found by.
+            shared.put(place.key, encoded, Duration::from_millis(life), held);
         }
         Ok(Filled { entry: self.keep(entry), fields: place.fields })
     }

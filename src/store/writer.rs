@@ -9,6 +9,7 @@
 //! While the circuit breaker is open nothing is written: what comes is dropped, and so is what waits.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Breaker, Store, StoreError};
+use super::lease::Held;
+use super::{Breaker, Lease, Store, StoreError};
 use crate::config::RedisConfig;
 use crate::key::Key;
 
@@ -44,19 +46,19 @@ pub(crate) struct WriterStatus {
     pub(crate) failed: u64,
     /// Items that found the queue full, the circuit breaker open, or no runtime to be written on.
     pub(crate) dropped: u64,
-    /// Items that another of the same key made needless while it waited or ran.
+    /// Items that another of the same key, or one of another process, made needless while it waited or ran.
     pub(crate) superseded: u64,
 }
 
 enum Op {
-    Set(Bytes, Duration),
+    Set(Bytes, Duration, Option<Arc<Held>>),
     Remove,
 }
 
 impl Op {
     fn bytes(&self) -> usize {
         match self {
-            Self::Set(value, _) => value.len(),
+            Self::Set(value, ..) => value.len(),
             Self::Remove => 0,
         }
     }
@@ -69,9 +71,11 @@ struct Shared {
     max_entries: usize,
     max_bytes: usize,
     queue: Mutex<Queue>,
+    /// Leases being given back. As many as are held at most, which fills and the queue bound.
+    releases: AtomicUsize,
     /// The drain has more to do.
     more: Notify,
-    /// The queue is empty.
+    /// The queue is empty, or a lease was given back.
     empty: Notify,
 }
 
@@ -98,6 +102,7 @@ impl Writer {
             max_entries: config.queue_entries,
             max_bytes: config.queue_bytes,
             queue: Mutex::default(),
+            releases: AtomicUsize::new(0),
             more: Notify::new(),
             empty: Notify::new(),
         }))
@@ -105,7 +110,29 @@ impl Writer {
 
     /// Queues a write. Never waits; over a bound the item is dropped and counted.
     pub(crate) fn push(&self, key: Key, value: Bytes, life: Duration) {
-        self.queue(key, Op::Set(value, life));
+        self.queue(key, Op::Set(value, life, None));
+    }
+
+    /// Queues a write that holds on to the lease of its fill. If that is the lease of `key`, the write gives it back in
+    /// one step with the value, and isn't made if the lease was lost to another; whatever else becomes of the item, the
+    /// lease goes back with it.
+    pub(crate) fn push_held(&self, key: Key, value: Bytes, life: Duration, held: Arc<Held>) {
+        self.queue(key, Op::Set(value, life, Some(held)));
+    }
+
+    /// Gives a lease back, in the background. Outside a runtime and while the breaker is open nothing happens: the lease
+    /// runs out.
+    // NOTE: called by the drop of items, that is with the queue locked: it must not lock it.
+    pub(super) fn give_back(&self, key: Key, lease: Lease) {
+        let Some(runtime) = Handle::try_current().ok().filter(|_| self.0.breaker.is_closed()) else { return };
+        let release = Release::new(&self.0);
+        runtime.spawn(async move {
+            let Some(leases) = release.0.store.leases() else { return };
+            let given_back = timeout(release.0.write_timeout, leases.release(&key, &lease)).await;
+            if let Err(error) = given_back.unwrap_or(Err(StoreError::Timeout)) {
+                tracing::debug!(%error, ?key, "a lease wasn't given back; it runs out");
+            }
+        });
     }
 
     /// Queues the removal of a value that was read and can't be used, under the same bounds. While an item of the key
@@ -115,12 +142,12 @@ impl Writer {
         self.queue(key, Op::Remove);
     }
 
-    /// Resolves when nothing waits or is being written.
+    /// Resolves when nothing waits or is being written, and no lease is being given back.
     pub(crate) async fn settled(&self) {
         loop {
             let mut empty = std::pin::pin!(self.0.empty.notified());
             empty.as_mut().enable();
-            if self.0.lock().status.queued_entries == 0 {
+            if self.0.lock().status.queued_entries == 0 && self.0.releases.load(Ordering::Acquire) == 0 {
                 return;
             }
             empty.await;
@@ -177,8 +204,13 @@ impl Shared {
         let bytes = op.bytes();
         let work = async {
             match op {
-                Op::Set(value, life) => self.store.set(&key, value, life).await,
-                Op::Remove => self.store.remove(&key).await,
+                Op::Set(value, life, held) => {
+                    match (held.as_deref().filter(|held| held.is_of(&key)), self.store.leases()) {
+                        (Some(held), Some(leases)) => held.commit(leases, value, life).await,
+                        _ => self.store.set(&key, value, life).await.map(|()| true),
+                    }
+                }
+                Op::Remove => self.store.remove(&key).await.map(|()| true),
             }
         };
         let result = timeout(self.write_timeout, work).await.unwrap_or(Err(StoreError::Timeout));
@@ -246,7 +278,8 @@ impl Queue {
         self.status.queued_entries -= 1;
         self.status.queued_bytes -= done.bytes;
         match done.result {
-            Ok(()) => self.status.written += 1,
+            Ok(true) => self.status.written += 1,
+            Ok(false) => self.status.superseded += 1,
             Err(_) => self.status.failed += 1,
         }
         if self.waiting.contains_key(&done.key) {
@@ -255,11 +288,29 @@ impl Queue {
     }
 }
 
+/// A lease on its way back.
+struct Release(Arc<Shared>);
+
+impl Release {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.releases.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.0.releases.fetch_sub(1, Ordering::AcqRel);
+        self.0.empty.notify_waiters();
+    }
+}
+
 /// The end of one write.
 struct Done {
     key: Key,
     bytes: usize,
-    result: Result<(), StoreError>,
+    /// False: another process's value stands in its place.
+    result: Result<bool, StoreError>,
 }
 
 /// The task that writes. Dropped with its runtime, or by a store's panic, it gives up what is left.

@@ -32,6 +32,7 @@ fn full() -> Policy<BodyKey> {
         .hard_timeout(Duration::from_secs(5))
         .refresh_ahead(0.5)
         .jitter(0.25)
+        .lease(Duration::from_secs(4))
         .key_body(20)
         .canonical_json()
 }
@@ -66,6 +67,7 @@ fn every_method_writes_its_field() {
         hard_timeout: Some(Duration::from_secs(5)),
         refresh_ahead: Some(0.5),
         jitter: 0.25,
+        lease: Some(Duration::from_secs(4)),
     };
     assert_eq!(*full().config(), expected);
 }

@@ -229,13 +229,13 @@ async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<boo
 
 /// Waits between connects: doubling, up to a limit, of random length so that replicas don't knock in step.
 #[derive(Default)]
-struct Backoff {
+pub(super) struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
     /// Between a half and the whole of the doubled wait.
-    fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         let (first, longest) = BACKOFF;
         let wait = first.saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX)).min(longest);
         self.tries = self.tries.saturating_add(1).min(16);

@@ -330,11 +330,6 @@ fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError
     let limit = Some(settings.connect_timeout);
     let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
     let config = PoolConfig { timeouts, ..PoolConfig::new(settings.max_lanes) };
-    let unusable = |problem: String| ConfigError::Value {
-        name: "redis.url".into(),
-        problem,
-        accepted: "a URL that redis-rs can use",
-    };
     let manager = Manager::new(settings.server.clone(), settings.connect_timeout, buffer)
         .map_err(|error| unusable(error.category().to_owned()))?;
     Pool::builder(manager)
@@ -342,6 +337,11 @@ fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|_| unusable("no pool could be made".to_owned()))
+}
+
+/// A URL that passed our own checks and not those of redis-rs.
+pub(super) fn unusable(problem: String) -> ConfigError {
+    ConfigError::Value { name: "redis.url".into(), problem, accepted: "a URL that redis-rs can use" }
 }
 
 /// Since when all read lanes are crowded, in milliseconds after `origin` plus 1; 0 when they aren't.

@@ -12,6 +12,8 @@
 //! lanes      slots by role; the pick, growth
 //! probe      the one command while the circuit breaker is open
 //! trouble    the text of the last failure, logged once an episode
+//! lease      who fills a key, among all processes
+//! wake       a subscription of its own, by which they hear that a lease was given back
 //! failure    redis-rs's errors in our words, which hold no credentials
 //! ```
 
@@ -19,10 +21,12 @@ mod failure;
 mod keeper;
 mod lane;
 mod lanes;
+mod lease;
 mod manager;
 mod probe;
 mod settings;
 mod trouble;
+mod wake;
 
 use std::fmt;
 use std::future::Future;
@@ -37,12 +41,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::lanes::Lanes;
+use self::lease::Powers;
 use self::settings::Settings;
+use self::wake::Wake;
 use crate::clock::millis;
 use crate::config::{RedisConfig, check_namespace};
 use crate::error::ConfigError;
 use crate::key::Key;
-use crate::store::{PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 
 /// Longest life that is asked for, milliseconds: ten years. Redis refuses expiries beyond its own clock's range.
 const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
@@ -51,6 +57,10 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 ///
 /// Keys are named `{namespace}:v1:e:{digest}`, the digest in base64url without padding. The commands used are
 /// `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
+///
+/// Its [leases](Store::leases) stand under the entry's name in braces with `:l` behind, so that in a Cluster both have one
+/// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and
+/// on one connection more than the pool's, from the first wait on, `SUBSCRIBE` to the channel `{namespace}:v1:w`.
 ///
 /// No call waits for a connection to be made, but a `set` while the very first ones are under way. Connections are made,
 /// watched and replaced by tasks of their own, which end when the store is dropped. All methods need a tokio runtime
@@ -64,7 +74,9 @@ pub struct RedisStore {
     probe_timeout: Duration,
     lookup_timeout: Duration,
     write_timeout: Duration,
-    /// The keepers end when this is dropped.
+    powers: Powers,
+    wake: Arc<Wake>,
+    /// The keepers, and whoever listens for leases, end when this is dropped.
     _open: watch::Sender<()>,
 }
 
@@ -79,6 +91,7 @@ impl RedisStore {
         check_namespace("namespace", namespace)?;
         let settings = Settings::new(config)?;
         let (open, closed) = watch::channel(());
+        let wake = Arc::new(Wake::new(&settings, namespace, closed.clone())?);
         Ok(Self {
             lanes: Arc::new(Lanes::new(settings, closed)?),
             prefix: format!("{namespace}:v1:e:"),
@@ -86,6 +99,8 @@ impl RedisStore {
             probe_timeout: config.probe_timeout(),
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
+            powers: Powers::default(),
+            wake,
             _open: open,
         })
     }
@@ -171,6 +186,11 @@ impl Store for RedisStore {
 
     fn suspend(&self, suspended: bool) {
         self.lanes.suspend(suspended);
+        self.wake.suspend(suspended);
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
     }
 
     fn status(&self) -> StoreFuture<'_, StoreStatus> {

@@ -235,6 +235,59 @@ async fn what_is_read_corrupted_is_never_an_answer() {
     assert_eq!(shop.ask_all(2).await, [true, true], "what is stored is whole");
 }
 
+/// What may be stored of a body, bytes.
+const BODY: usize = 1000;
+
+/// A body that for some paths is too long to be stored, so that the lease for it is given back without a value.
+fn sometimes_long(path: &str) -> String {
+    body_of(path).repeat(if path.ends_with('7') { BODY } else { 1 })
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_that_fail_cost_no_answer() {
+    use Operation::{Acquire, Commit, GivenBack, Release};
+    let oom = || Fault::error(StoreError::Server("OOM".to_owned()));
+    let faults = [Acquire, Commit, Release, GivenBack].into_iter().flat_map(|operation| {
+        let faults = [oom(), Fault::hang(), Fault::delay(2 * LOOKUP), Fault::any().chance(0.5)];
+        faults.map(|fault| (operation, fault.on([operation])))
+    });
+    for (operation, fault) in faults {
+        let store = FaultStore::new(Arc::new(MemoryStore::new(1000)));
+        let mut times = RedisConfig::default();
+        times.write_timeout = Duration::from_millis(100);
+        // As two processes: handles share nothing but the store.
+        let caches =
+            [(); 2].map(|()| builder().redis(times.clone()).store(Arc::new(store.clone())).build().unwrap());
+        let sites = caches.each_ref().map(|cache| {
+            let policy = Policy::ttl(MINUTE).lease(Duration::from_secs(2)).max_body(BODY);
+            Site::new(cache, policy, |parts| ok(sometimes_long(parts.uri.path())))
+        });
+        store.inject(fault);
+        let mut longest = Duration::ZERO;
+        for number in 0..20 {
+            let path = format!("/{number}");
+            let started = Instant::now();
+            let both = futures_util::future::join_all(sites.iter().map(|site| site.get(&path)));
+            for answer in timeout(MINUTE, both).await.expect("an answer, some time") {
+                assert_eq!(answer.status(), 200);
+                assert_eq!(text(answer).await, sometimes_long(&path));
+            }
+            longest = longest.max(started.elapsed());
+        }
+        for cache in &caches {
+            timeout(MINUTE, cache.settled()).await.expect("an end, some time");
+        }
+        let counts = store.counts();
+        println!(
+            "{operation:?}: 40 requests, {} of {} operations struck, the longest request {longest:?}",
+            counts.struck(operation),
+            counts.came(operation)
+        );
+        assert!(counts.struck(operation) > 0, "{operation:?} {counts:?}");
+        assert!(longest < Duration::from_secs(3), "{longest:?}");
+    }
+}
+
 /// Requests until the store has seen so many operations, one of ten of which goes wrong; the counters, and the hits.
 async fn chaos(seed: u64, operations: u64) -> (Counts, usize) {
     let shop = Shop::stocked(50).await;

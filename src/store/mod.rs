@@ -21,7 +21,7 @@ pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers};
+pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
 use std::future::Future;

@@ -12,7 +12,7 @@ pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(2);
 /// What a stored answer may be older than its lifetime: nothing is served stale.
 pub(crate) const GRACE: Duration = Duration::ZERO;
 /// The largest response that is stored, bytes.
-pub(crate) const MAX_BODY: usize = 256 << 10;
+pub(crate) const MAX_BODY: usize = 128 << 10;
 /// The largest request body that is keyed, bytes.
 pub(crate) const KEY_BODY: usize = 4 << 10;
 /// The memory tier's cap, bytes.
@@ -30,7 +30,7 @@ const ABANDONED: usize = 2 * (8 + 1);
 /// What a request may hold: an entry that memory has let go of meanwhile, and a reply that is being read.
 const REQUEST: usize = 2 * MAX_BODY;
 /// The tables of the memory tier and of uncacheable keys, the runtime, the connections, this program.
-const HARNESS: usize = 6 << 20;
+const HARNESS: usize = 4 << 20;
 
 /// What is cached, and for how long.
 pub(crate) fn policy() -> Policy<BodyKey> {

@@ -61,6 +61,8 @@ struct Run {
     survived: Mutex<Survived>,
     /// The most bytes that the memory tier was seen with by half-time.
     filled: AtomicU64,
+    /// Figures that were seen over their caps.
+    over: AtomicU64,
 }
 
 #[tokio::main]
@@ -174,6 +176,12 @@ async fn watch(run: &Run, cache: &QueryCache, time: Duration) {
     while started.elapsed() < time {
         sleep(Duration::from_millis(250).min(time.saturating_sub(started.elapsed()))).await;
         let figures = figures(cache).await;
+        for (figure, cap) in setup::CAPS {
+            if number(&figures, figure) > cap as u64 {
+                println!("{figure} is over its cap of {}", mib(cap));
+                Tally::count(&run.over);
+            }
+        }
         let memory = number(&figures, "/memory/bytes");
         if started.elapsed() <= time / 2 {
             run.filled.fetch_max(memory, Ordering::Relaxed);
@@ -241,6 +249,7 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
     must(filled * 100 >= setup::MEMORY * FULL, "the memory tier wasn't full by half-time");
     // Not before the end: while entries come and go, a walk over the tier counts some that aren't there together.
     must(number(&figures, "/memory/bytes") <= setup::MEMORY, "the memory tier is over its cap");
+    must(count(&run.over) == 0, "a figure was over its cap");
     must(memory > 0 && shared > 0, "a tier had no hits");
     must(count(&run.tally.disconnects) > 0, "nobody left");
     must(survived.stalls == 0, "a fault stopped the answers");

@@ -22,6 +22,10 @@ const RECORDINGS: usize = 4 << 20;
 const KEY_BODIES: usize = 64 << 10;
 const QUEUE: usize = 2 << 20;
 
+/// Figures of the cache that have a cap of their own.
+pub(crate) const CAPS: [(&str, usize); 2] =
+    [("/queue/queued_bytes", QUEUE), ("/flights/recording_bytes", RECORDINGS)];
+
 /// What a value is held in on its way to the shared tier: the queue, the command, the connection's buffer.
 const COPIES: usize = 3;
 /// Commands of writers that gave up, which redis-rs keeps until its connection moves: those in its queue and the one under

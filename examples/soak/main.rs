@@ -235,7 +235,11 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
     );
     println!("disconnects: {}", count(&run.tally.disconnects));
     println!("wrong answers: {wrong}");
-    println!("memory tier by half-time: {} of {}", mib(filled as usize), mib(setup::MEMORY as usize));
+    println!(
+        "memory tier by half-time: {} of {}",
+        mib(filled.min(setup::MEMORY) as usize),
+        mib(setup::MEMORY as usize)
+    );
     println!("peak live bytes: {} of at most {}", mib(peak), mib(bound));
 
     let mut problems = Vec::new();

@@ -145,7 +145,8 @@ impl Memory {
         self.cache.len()
     }
 
-    /// Bytes that the values keep alive. Walks the tier: for the stats, not for the request's way.
+    /// Bytes that the values keep alive. Walks the tier: for the stats, not for the request's way. An
+    /// entry that goes during the walk and one that takes its place may both be counted.
     pub(crate) fn bytes(&self) -> u64 {
         self.cache
             .iter()

@@ -46,6 +46,23 @@ fn refreshes_have_the_bound_of_fills_without_a_waiter() {
 }
 
 #[test]
+fn a_refresh_for_which_there_is_no_room_takes_none() {
+    explore("refreshes, full", || {
+        run(async {
+            let world = World::new(1, 3);
+            let refreshes = [0, 1, 2].map(|key| world.refresh(key, Way::Hang));
+            let mut begun = 0;
+            for refresh in refreshes {
+                begun += usize::from(refresh.await.unwrap());
+            }
+            assert_eq!((begun, world.flights.fills(), world.flights.orphans()), (1, 1, 1));
+            world.open_gate();
+            world.end().await;
+        });
+    });
+}
+
+#[test]
 fn where_fills_are_called_off_a_refresh_goes_on() {
     explore("called off", || {
         run(async {

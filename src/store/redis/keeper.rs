@@ -333,6 +333,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn while_suspended_a_lane_is_not_probed_and_afterwards_at_once() {
+        let (suspend, suspension) = watch::channel(false);
+        let (lane, answers) = scripted().await;
+        answers.store(false, Ordering::SeqCst);
+        let changes = async {
+            // The keeper's PING is under way when the store is suspended.
+            lane.suspect();
+            sleep(PATIENCE / 2).await;
+            suspend.send_replace(true);
+            lane.suspect();
+            sleep(IDLE_PROBE * 3).await;
+            assert!(!lane.is_broken());
+            suspend.send_replace(false);
+            lane.suspect();
+            Instant::now()
+        };
+        let watching = async {
+            assert!(matches!(watch(&lane, false, suspension).await, End::Broken));
+            Instant::now()
+        };
+        let (resumed, retired) = futures_util::future::join(changes, watching).await;
+        let after = retired - resumed;
+        assert!(after >= PATIENCE && after < PATIENCE + TICK, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_a_refusal_lanes_on_demand_are_asked_for_again_in_time_and_others_at_once() {
         let settings = Settings::new(&RedisConfig::default()).unwrap();
         let (_open, closed) = watch::channel(());

@@ -201,10 +201,6 @@ async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<boo
         if lane.is_broken() {
             return End::Broken;
         }
-        if *suspension.borrow() {
-            (abandoned, replies) = (lane.abandoned(), lane.replies());
-            continue;
-        }
         let silent = lane.outstanding() > 0 && lane.replies() == replies;
         let given_up = lane.abandoned() != abandoned;
         if silent || given_up || lane.replies() != replies {
@@ -215,6 +211,7 @@ async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<boo
         }
         (abandoned, replies) = (lane.abandoned(), lane.replies());
         if alarmed || silent || given_up || (used.elapsed() >= IDLE_PROBE && probed.elapsed() >= IDLE_PROBE) {
+            // NOTE: asked first, so that nothing is sent while suspended.
             let suspended = std::pin::pin!(suspension.wait_for(|suspended| *suspended));
             match select(suspended, std::pin::pin!(lane.answers(PATIENCE))).await {
                 Either::Left(_) | Either::Right((true, _)) => probed = Instant::now(),
@@ -371,6 +368,18 @@ mod tests {
         assert_eq!((kept(3), kept(4), kept(0)), (false, false, true));
         tokio::time::advance(BACKOFF.1).await;
         assert!(kept(3));
+    }
+
+    #[tokio::test]
+    async fn while_suspended_a_slot_gets_a_keeper_for_a_probe_alone() {
+        let settings = Settings::new(&RedisConfig::default()).unwrap();
+        let (_open, closed) = watch::channel(());
+        let lanes = Arc::new(Lanes::new(settings, closed).unwrap());
+        lanes.suspend(true);
+        keep(&lanes, 0);
+        assert!(!lanes.slots()[0].is_kept());
+        try_once(&lanes, 0);
+        assert!(lanes.slots()[0].is_kept());
     }
 
     #[test]

@@ -76,10 +76,15 @@ pub(crate) fn from_entry<R: Body>(
 }
 
 /// An answer that the cache itself must give: 503 or 504, with the reason in `Cache-Status`.
-pub(crate) fn gateway<R: Body>(status: StatusCode, reason: Refusal, names: &Names) -> Response<CacheBody<R>> {
+pub(crate) fn gateway<R: Body>(
+    status: StatusCode,
+    why: Forward,
+    reason: Refusal,
+    names: &Names,
+) -> Response<CacheBody<R>> {
     let mut response = Response::new(CacheBody::whole(Bytes::new()));
     *response.status_mut() = status;
-    names.mark_forwarded(response.headers_mut(), Forward::Miss, Some(reason));
+    names.mark_forwarded(response.headers_mut(), why, Some(reason));
     response
 }
 

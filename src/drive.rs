@@ -1,14 +1,15 @@
 //! The way of a request that memory couldn't answer, from top to bottom.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::ServiceExt as _;
 use tower_service::Service;
 use tracing::Instrument as _;
@@ -19,9 +20,10 @@ use crate::cache::{Running, Shared};
 use crate::conditional;
 use crate::entry::Entry;
 use crate::fallback::Fallback;
-use crate::flight::{Context, End, Failure, Fill, Filled, First, Joined, Lead, Waiter, is_error};
+use crate::flight::{Context, End, Failure, Fill, Filled, First, Joined, Lead, Waiter, is_error, throttle};
 use crate::key::Key;
 use crate::policy::{Bypass, Refusal, Stale};
+use crate::refresh::Look;
 use crate::route::{RequestHead, Route};
 use crate::store::Target;
 
@@ -70,7 +72,7 @@ where
     if conditional::is_for_origin(&miss.head.headers) {
         return miss.past(Bypass::Precondition).await;
     }
-    let fallback = miss.fallback();
+    let mut fallback = miss.fallback();
     if let Some(response) = miss.throttled(&fallback) {
         return Ok(response);
     }
@@ -78,7 +80,11 @@ where
         return miss.forward(Refusal::Head, &fallback).await;
     }
     match fallback.wait(miss.lead_or_follow(&fallback)).await {
-        Ok(Turn::Fill(lead, waiter)) => miss.fill(lead, waiter, &fallback).await,
+        Ok(Turn::Fill(lead, waiter)) => {
+            // More may be known by now.
+            fallback.stale = miss.target.stale.clone();
+            miss.fill(lead, waiter, &fallback).await
+        }
         Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
         Ok(Turn::StandIn(response)) | Err(response) => Ok(response),
         Ok(Turn::Past(reason)) => miss.past(reason).await,
@@ -93,16 +99,13 @@ enum Turn<R: Body> {
     Past(Bypass),
 }
 
-/// Whether a refresh asks the shared tier before the origin: another process may have refreshed the entry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    First,
-    Done,
-}
-
 impl<S, P> Miss<S, P> {
     async fn look_up(&mut self) -> Option<Arc<Entry>> {
-        self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await
+        let found = self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await;
+        if found.is_none() && self.shared.tiers.shared.is_some() {
+            self.route.stats.miss_shared();
+        }
+        found
     }
 
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
@@ -142,7 +145,7 @@ impl<S, P> Miss<S, P> {
     }
 
     /// Whether a hit on a fresh entry should refresh it.
-    fn is_due(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_due(&self, entry: &Entry) -> bool {
         self.head.may_refresh() && self.route.rules.stale.refresh_is_due(entry, self.shared.clock.now())
     }
 
@@ -170,7 +173,10 @@ impl<S, P> Miss<S, P> {
                 Joined::Follow(waiter) => waiter,
             };
             let Ok(end) = timeout_at(patience, waiter.end()).await else {
-                break;
+                match fallback.stale(Stale::CoalesceTimeout) {
+                    Some(response) => return Turn::StandIn(response),
+                    None => break,
+                }
             };
             match end {
                 End::Stored(filled) if self.target.accepts(&filled, &self.head.headers) => {
@@ -199,7 +205,7 @@ impl<S, P> Miss<S, P> {
         }
     }
 
-    fn recall(&mut self) -> Option<Arc<Entry>> {
+    pub(crate) fn recall(&mut self) -> Option<Arc<Entry>> {
         let now = self.shared.clock.now();
         match self.shared.tiers.recall(&self.route, self.target.primary, &self.head.headers, now) {
             Ok(entry) => Some(entry),
@@ -214,7 +220,7 @@ impl<S, P> Miss<S, P> {
     }
 
     /// The end of a fill whose entry was there already.
-    fn filled(&self, entry: Arc<Entry>) -> End {
+    pub(crate) fn filled(&self, entry: Arc<Entry>) -> End {
         let fields = self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
         End::Stored(Filled { entry, fields: fields.into() })
     }
@@ -230,57 +236,11 @@ where
     S: Service<Request<P>, Response = Response<R>>,
     R: Body<Data = Bytes>,
 {
-    /// [`refresh`](Self::refresh) for an entry that is still fresh.
-    pub(crate) fn ahead(mut self, entry: Arc<Entry>, look: Look)
-    where
-        S: Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        P: Send + 'static,
-        R: Send + 'static,
-        R::Error: Send + 'static,
-    {
-        self.target.stale = Some(entry);
-        self.refresh(look);
-    }
-
-    /// Begins a detached fill, unless one of the key runs or failed just now. The request has its answer already.
-    fn refresh(self, look: Look)
-    where
-        S: Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        P: Send + 'static,
-        R: Send + 'static,
-        R::Error: Send + 'static,
-    {
-        let key = self.target.key;
-        if self.shared.failing.contains(&key, self.shared.clock.now()) {
-            return;
-        }
-        let Some(lead) = self.shared.flights.refresh(key) else { return };
-        self.route.stats.refresh();
-        let shared = Arc::clone(&self.shared);
-        shared.spawn(self.refreshed(lead, look).in_current_span());
-    }
-
-    async fn refreshed(mut self, mut lead: Lead, look: Look) {
-        if look == Look::First
-            && let Some(entry) = self.look_up().await
-            && !self.is_due(&entry)
-        {
-            lead.announce(self.filled(entry));
-            return;
-        }
-        let (first, _) = oneshot::channel();
-        let (fill, _running) = self.into_fill(lead, first);
-        fill.run().await;
-    }
-
-    fn into_fill(
+    pub(crate) fn into_fill(
         mut self,
         lead: Lead,
         first: oneshot::Sender<First<R, S::Error>>,
+        refresh: bool,
     ) -> (Fill<S, P, R, S::Error>, Running) {
         self.route.disguise(&mut self.parts);
         conditional::strip_validators(&mut self.parts.headers);
@@ -295,6 +255,7 @@ where
                 target: self.target,
                 head: self.head,
                 held: None,
+                refresh,
             },
         };
         (fill, self.running)
@@ -317,7 +278,7 @@ where
     {
         let Fallback { shared, route, .. } = fallback;
         let (first, answered) = oneshot::channel();
-        let (fill, running) = self.into_fill(lead, first);
+        let (fill, running) = self.into_fill(lead, first, false);
         shared.spawn(fill.run().in_current_span());
         drop(running);
         let answered = match fallback.wait(answered).await {
@@ -344,7 +305,9 @@ where
             Some(Failure::Panic(payload)) => resume_unwind(payload),
             None => {
                 route.stats.aborted();
-                Ok(answer::gateway(StatusCode::SERVICE_UNAVAILABLE, Refusal::FillAborted, &shared.names))
+                let why = fallback.forward();
+                let (status, names) = (StatusCode::SERVICE_UNAVAILABLE, &shared.names);
+                Ok(answer::gateway(status, why, Refusal::FillAborted, names))
             }
         }
     }
@@ -359,18 +322,32 @@ where
         self.route.disguise(&mut self.parts);
         self.shared.mark(&mut self.parts.extensions);
         let called = self.inner.oneshot(Request::from_parts(self.parts, self.body));
+        let called = timeout(self.shared.limits.fill_timeout, AssertUnwindSafe(called).catch_unwind());
         let answered = match fallback.wait(called).await {
             Ok(answered) => answered,
             Err(response) => return Ok(response),
         };
-        if answered.as_ref().map_or(true, |response| is_error(response.status()))
-            && let Some(response) = fallback.stale(Stale::IfError)
-        {
-            return Ok(response);
+        if !matches!(&answered, Ok(Ok(Ok(response))) if !is_error(response.status())) {
+            throttle(&self.shared, &self.route, self.target.stale.as_deref());
+            if let Some(response) = fallback.stale(Stale::IfError) {
+                return Ok(response);
+            }
         }
-        let mut response = answered?.map(CacheBody::origin);
-        self.shared.names.mark_forwarded(response.headers_mut(), self.target.forward(), Some(refusal));
-        Ok(response)
+        let why = self.target.forward();
+        match answered {
+            Ok(Ok(response)) => {
+                let mut response = response?.map(CacheBody::origin);
+                self.shared.names.mark_forwarded(response.headers_mut(), why, Some(refusal));
+                Ok(response)
+            }
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Ok(answer::gateway(
+                StatusCode::GATEWAY_TIMEOUT,
+                why,
+                Refusal::FillTimeout,
+                &self.shared.names,
+            )),
+        }
     }
 
     /// To the origin, past the cache.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::cache::Shared;
+use crate::cache_status::Forward;
 use crate::entry::Entry;
 use crate::policy::{Refusal, Stale};
 use crate::route::{RequestHead, Route};
@@ -49,9 +50,14 @@ impl Fallback {
             self.stale(Stale::HardTimeout).unwrap_or_else(|| {
                 self.route.stats.refused(Refusal::HardTimeout);
                 let names = &self.shared.names;
-                answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::HardTimeout, names)
+                answer::gateway(StatusCode::GATEWAY_TIMEOUT, self.forward(), Refusal::HardTimeout, names)
             })
         })
+    }
+
+    /// Why the request goes to the origin.
+    pub(crate) fn forward(&self) -> Forward {
+        if self.stale.is_some() { Forward::Stale } else { Forward::Miss }
     }
 
     fn at(&self, wait: Duration) -> Instant {

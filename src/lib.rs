@@ -22,6 +22,7 @@ mod route;
 mod policy;
 mod key;
 mod drive;
+mod refresh;
 mod fallback;
 mod store;
 mod entry;

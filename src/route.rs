@@ -30,10 +30,14 @@ pub(crate) struct RequestHead {
     pub(crate) headers: HeaderMap,
 }
 
+/// Whether a fill of such a request would do for everybody. A HEAD's wouldn't, nor one that only the origin can judge.
+pub(crate) fn may_refresh(method: &Method, headers: &HeaderMap) -> bool {
+    *method != Method::HEAD && !conditional::is_for_origin(headers)
+}
+
 impl RequestHead {
-    /// Whether a fill of this request would do for everybody. A HEAD's wouldn't, nor one that only the origin can judge.
     pub(crate) fn may_refresh(&self) -> bool {
-        self.method != Method::HEAD && !conditional::is_for_origin(&self.headers)
+        may_refresh(&self.method, &self.headers)
     }
 }
 

@@ -9,19 +9,19 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::answer::{self, How};
 use crate::body::CacheBody;
-use crate::drive::{self, Look, Miss};
+use crate::drive::{self, Miss};
 use crate::entry::Entry;
 use crate::future::ResponseFuture;
 use crate::key::{self, Key};
 use crate::layer::CacheLayer;
 use crate::policy::{BodyKey, Bypass, HeadKey};
+use crate::refresh::Look;
 use crate::request_body::RequestBody;
-use crate::route::{RequestHead, Route};
+use crate::route::{self, RequestHead, Route};
 use crate::store::Target;
 
 /// Answers requests from the cache, and calls the service behind it for those it can't.
@@ -118,13 +118,15 @@ impl<S, K> Cache<S, K> {
     {
         let shared = &self.layer.shared;
         // Asked again at each hit until the fill is done: what is cheap comes first.
-        if Handle::try_current().is_err() || shared.flights.is_filling(&entry.key) {
+        if !route::may_refresh(&parts.method, &parts.headers)
+            || shared.failing.contains(&entry.key, shared.clock.now())
+            || shared.flights.is_filling(&entry.key)
+        {
             return;
         }
         let target = shared.tiers.target(route, primary, &parts.headers);
-        let miss = self.miss(route, parts, body, target);
-        if miss.head.may_refresh() && miss.target.key == entry.key {
-            miss.ahead(entry, Look::First);
+        if target.key == entry.key {
+            self.miss(route, parts, body, target).ahead(entry, Look::First);
         }
     }
 

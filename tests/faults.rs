@@ -30,6 +30,9 @@ use tower_query_cache::{CacheBody, Policy, QueryCache};
 const REQUESTS: usize = 2000;
 const IN_FLIGHT: usize = 64;
 
+/// Requests before which the fault must have come.
+const MOST: usize = 50 * REQUESTS;
+
 /// Resources that are in Redis when the requests begin: one request in four is for one of them, and the others are for
 /// resources that nobody asked for before.
 const HOT: usize = 100;
@@ -88,25 +91,36 @@ impl Rig {
         stats(&self.cache).await["hits"]["shared"].as_u64().unwrap()
     }
 
-    /// 2,000 requests, 64 at a time, with the fault put in the middle.
+    /// 2,000 requests, 64 at a time, with the fault put in the middle. Where a busy machine's time-outs had the breaker open
+    /// by then there are more: the fault waits until Redis is in use again.
     async fn load(self: &Arc<Self>, fault: impl FnOnce(&Self) + Send + 'static) -> Figures {
         let _alone = LOAD.lock().await;
         let next = Arc::new(AtomicUsize::new(0));
-        let fault = Arc::new(std::sync::Mutex::new(Some(fault)));
+        let end = Arc::new(AtomicUsize::new(MOST));
+        let mut fault = Some(fault);
         let mut workers = JoinSet::new();
-        for _ in 0..IN_FLIGHT {
-            let (rig, next, fault) = (Arc::clone(self), Arc::clone(&next), Arc::clone(&fault));
+        for worker in 0..IN_FLIGHT {
+            let (rig, next, end) = (Arc::clone(self), Arc::clone(&next), Arc::clone(&end));
+            let mut fault = fault.take();
             workers.spawn(async move {
                 let mut figures = Figures::default();
+                // Clients don't come in step.
+                sleep(inner_time(0) * worker as u32 / IN_FLIGHT as u32).await;
                 loop {
                     let number = next.fetch_add(1, Ordering::SeqCst);
-                    if number >= REQUESTS {
+                    if number >= end.load(Ordering::SeqCst) {
                         return figures;
                     }
-                    if number == REQUESTS / 2 {
+                    if number >= REQUESTS / 2
+                        && fault.is_some()
+                        && rig.breaker().await["state"] == "closed"
+                        && let Some(fault) = fault.take()
+                    {
                         figures.hits_before = rig.shared_hits().await;
-                        let (rig, fault) = (Arc::clone(&rig), fault.lock().unwrap().take().unwrap());
+                        let rig = Arc::clone(&rig);
                         spawn_blocking(move || fault(&rig)).await.unwrap();
+                        figures.fault = Some(Instant::now());
+                        end.store(next.load(Ordering::SeqCst) + REQUESTS / 2, Ordering::SeqCst);
                     }
                     let resource = if number % 4 == 0 { number / 4 % HOT } else { HOT + number };
                     figures.count(&ask(&rig.site, resource).await);
@@ -146,9 +160,8 @@ impl Rig {
         self.proxy.commands_since(&before)
     }
 
-    /// Sends requests until one is answered from Redis and the breaker is closed. The time that took.
-    async fn recovery(&self) -> Duration {
-        let started = Instant::now();
+    /// Sends requests until one is answered from Redis and the breaker is closed. How long after `repaired` that was.
+    async fn recovery(&self, repaired: Instant) -> Duration {
         let before = self.shared_hits().await;
         eventually_within(MINUTE, "hits come back by themselves", || async {
             let asked = join_all((0..10).map(|number| ask(&self.site, number))).await;
@@ -156,7 +169,7 @@ impl Rig {
             self.breaker().await["state"] == "closed" && self.shared_hits().await > before
         })
         .await;
-        started.elapsed()
+        repaired.elapsed()
     }
 }
 
@@ -222,6 +235,8 @@ async fn ask(site: &Site, number: usize) -> Outcome {
 
 #[derive(Default)]
 struct Figures {
+    /// When the fault had come.
+    fault: Option<Instant>,
     hits_before: u64,
     failed: usize,
     wrong: usize,
@@ -236,6 +251,7 @@ impl Figures {
     }
 
     fn add(&mut self, other: Self) {
+        self.fault = self.fault.or(other.fault);
         self.hits_before += other.hits_before;
         self.failed += other.failed;
         self.wrong += other.wrong;
@@ -251,19 +267,21 @@ impl Figures {
     }
 
     fn check(&self) {
-        assert_eq!((self.over.len(), self.failed, self.wrong), (REQUESTS, 0, 0));
-        assert!(self.hits_before >= 100, "lookups go to Redis: {}", self.hits_before);
+        assert_eq!((self.failed, self.wrong), (0, 0));
+        assert!((REQUESTS..MOST).contains(&self.over.len()), "{} requests", self.over.len());
+        assert!(self.hits_before >= 20, "lookups go to Redis: {}", self.hits_before);
         assert!(self.permille(1000) < LOOKUP_TIMEOUT + GROSS, "{:?}", self.permille(1000));
     }
 
     fn print(&self, fault: &str, commands: &str, back: Duration) {
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
         println!(
-            "{fault}: {} requests, {} failed, {} wrong; over the inner service's time p50 {:.1} ms, p99.9 {:.1} ms, max \
+            "{fault}: {} requests, {} failed, {} wrong, {} hits in Redis before; over the inner service's time p50 {:.1} ms, p99.9 {:.1} ms, max \
              {:.1} ms ({} within 50 + 25 ms, {} within 50 + 250 ms); while open {commands}; hits again {:.2} s after Redis",
             self.over.len(),
             self.failed,
             self.wrong,
+            self.hits_before,
             millis(self.permille(500)),
             millis(self.permille(999)),
             millis(self.permille(1000)),
@@ -294,7 +312,7 @@ async fn outlives(
     let wait = Duration::from_secs(1 << breaker["probes"].as_u64().unwrap().min(4));
     let repaired = Arc::clone(&rig);
     spawn_blocking(move || repair(&repaired)).await.unwrap();
-    let back = rig.recovery().await;
+    let back = rig.recovery(Instant::now()).await;
     figures.print(name, &format!("{commands:?}"), back);
     figures.check();
     assert!(back < wait + GROSS, "{name}: {back:?}, where probes are {wait:?} apart");
@@ -339,7 +357,7 @@ async fn a_redis_that_is_loading() {
 async fn a_redis_that_is_restarted_empty() {
     let rig = Arc::new(Rig::new().await);
     let figures = rig.load(|rig| rig.redis().restart()).await;
-    let back = rig.recovery().await;
+    let back = rig.recovery(figures.fault.unwrap()).await;
     figures.print("restarted empty", "not asked for", back);
     figures.check();
     assert!(back < Duration::from_secs(1) + GROSS, "{back:?}");

@@ -123,6 +123,31 @@ async fn a_redis_that_is_killed_fails_nothing_and_its_return_needs_no_restart() 
 }
 
 #[tokio::test]
+async fn readiness_comes_back_without_any_traffic() {
+    let mut redis = RedisServer::start();
+    let (cache, site) = over(config(redis.url()));
+    assert!(cache.ready(MINUTE).await);
+    redis.stop();
+    let mut number = 0;
+    eventually_async("the breaker is open", || {
+        number += 1;
+        let (cache, site) = (&cache, &site);
+        async move {
+            site.get(&format!("/{number}")).await;
+            stats(cache).await["breaker"]["state"] != "closed"
+        }
+    })
+    .await;
+    assert!(!cache.ready(Duration::from_millis(50)).await);
+    redis.restart();
+    let started = Instant::now();
+    eventually_async("it is ready", || cache.ready(Duration::from_millis(50))).await;
+    let breaker = stats(&cache).await["breaker"].clone();
+    println!("ready again {:?} after the restart, by {} probes", started.elapsed(), breaker["probes"]);
+    assert_eq!(breaker["state"], "closed");
+}
+
+#[tokio::test]
 async fn a_frozen_redis_costs_each_request_a_lookup_timeout_at_most() {
     let redis = RedisServer::start();
     let (cache, site) = over(config(redis.url()));

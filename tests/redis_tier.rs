@@ -200,6 +200,7 @@ async fn the_documented_acl_rule_is_enough() {
     store.set(&key, Bytes::from_static(b"value"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(store.get(&key).await.unwrap().unwrap(), "value");
     store.remove(&key).await.unwrap();
+    store.probe().await.unwrap();
     let status = store.status().await.unwrap();
     assert_eq!(status.keys, Some(0));
     assert!(status.memory_used.is_some() && status.uptime_seconds.is_some(), "{status:?}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use http::{Request, Response, StatusCode, header, response};
 use http_body::{Body, Frame};
 use tokio::sync::oneshot;
@@ -24,9 +24,10 @@ use crate::answer;
 use crate::body::{CacheBody, Piece};
 use crate::cache::Shared;
 use crate::conditional;
+use crate::entry::Entry;
 use crate::policy::Refusal;
 use crate::route::{RequestHead, Route};
-use crate::store::{Draft, Held, Target};
+use crate::store::{Draft, Held, Target, is_of_use};
 
 /// What the first caller gets; nobody else can have it.
 pub(crate) enum First<R: Body, E> {
@@ -70,6 +71,8 @@ pub(crate) struct Context {
     pub(crate) head: Arc<RequestHead>,
     /// The lease of the target's key, once it is this process's turn to fill.
     pub(crate) held: Option<Arc<Held>>,
+    /// No request waits for it from its start.
+    pub(crate) refresh: bool,
 }
 
 impl<S, P, R> Fill<S, P, R, S::Error>
@@ -80,7 +83,12 @@ where
     /// Runs to the end, or until nobody waits and too many such fills run.
     pub(crate) async fn run(self) {
         let cancelled = pin!(self.lead.cancelled());
-        select(pin!(self.fill()), cancelled).await;
+        let Context { shared, route, target, .. } = &self.context;
+        let (shared, route, stale) = (Arc::clone(shared), Arc::clone(route), target.stale.clone());
+        if let Either::Right(_) = select(pin!(self.fill()), cancelled).await {
+            // Else each request would begin what is cancelled again.
+            throttle(&shared, &route, stale.as_deref());
+        }
     }
 
     async fn fill(self) {
@@ -96,7 +104,7 @@ where
             }
             return;
         }
-        if !lead.is_refresh() {
+        if !context.refresh {
             context.route.stats.forwarded();
         }
         let started = Instant::now();
@@ -111,7 +119,7 @@ where
                     Err(refusal) => {
                         context.route.stats.fill(started.elapsed());
                         let failed = is_error(parts.status);
-                        lead.announce(context.refused(refusal, failed));
+                        lead.announce(context.refused(refusal, parts.status, failed));
                         let answer = context.answer(parts, CacheBody::origin(body), Some(refusal));
                         first.send(First::of(answer, failed)).ok();
                         return;
@@ -122,7 +130,12 @@ where
             Ok(Err(panic)) => Failure::Panic(panic),
             Err(_) => {
                 let names = &context.shared.names;
-                Failure::Answer(answer::gateway(StatusCode::GATEWAY_TIMEOUT, Refusal::FillTimeout, names))
+                Failure::Answer(answer::gateway(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    context.target.forward(),
+                    Refusal::FillTimeout,
+                    names,
+                ))
             }
         };
         context.route.stats.fill(started.elapsed());
@@ -140,6 +153,18 @@ const UNCACHEABLE: Duration = Duration::from_secs(120);
 /// [RFC 5861 §4]: https://www.rfc-editor.org/rfc/rfc5861#section-4
 pub(crate) const fn is_error(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// Whether a response tells what the resource is like now. Other errors of the client (4xx) may be this requester's own.
+const fn is_answer(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200..400 | 404 | 410)
+}
+
+/// Leaves the origin alone for a while as far as `stale` can stand in.
+pub(crate) fn throttle(shared: &Shared, route: &Route, stale: Option<&Entry>) {
+    if let Some(stale) = stale {
+        shared.failing.remember(stale.key, shared.clock.now(), route.rules.stale.error_throttle);
+    }
 }
 
 /// How a recording came out.
@@ -161,7 +186,10 @@ impl Context {
     fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
         let RequestHead { method, headers } = &*self.head;
-        if is_error(parts.status) && self.may_stand_in() {
+        // An error doesn't take the place of an entry that is of use.
+        let is_of_use =
+            |entry: &Arc<Entry>| entry.fresh_for(received).is_some() || is_of_use(entry, received);
+        if is_error(parts.status) && self.target.stale.as_ref().is_some_and(is_of_use) {
             return Err(Refusal::ServerError);
         }
         let verdict = self.route.rules.judge(method, headers, parts, received)?;
@@ -181,30 +209,29 @@ impl Context {
     }
 
     /// Counts a refusal; what followers hear of it. `failed`: the response was no answer but an error.
-    fn refused(&self, refusal: Refusal, failed: bool) -> End {
+    fn refused(&self, refusal: Refusal, status: StatusCode, failed: bool) -> End {
         self.route.stats.refused(refusal);
-        if refusal.is_structural() {
+        let stale = self.target.stale.as_ref();
+        if refusal.is_structural() && !(failed && stale.is_some()) {
             let now = self.shared.clock.now();
             self.shared.uncacheable.remember(self.target.key, now, UNCACHEABLE);
         }
         if failed {
             return self.failed(End::Failed);
         }
-        // The origin has a new answer, and it is for nobody else: the old one is overtaken.
-        if refusal.is_structural()
-            && let Some(stale) = &self.target.stale
-        {
-            self.shared.tiers.forget(stale.key);
+        match stale {
+            // The origin has a new answer, and it is for nobody else.
+            Some(stale) if refusal.is_structural() && is_answer(status) => self.shared.tiers.forget(stale),
+            // Each hit would begin another.
+            Some(stale) if self.refresh => throttle(&self.shared, &self.route, Some(stale)),
+            _ => {}
         }
         End::Refused(refusal)
     }
 
     /// Leaves the origin alone for a while, if an entry may stand in.
     fn failed(&self, end: End) -> End {
-        if let Some(stale) = &self.target.stale {
-            let throttle = self.route.rules.stale.error_throttle;
-            self.shared.failing.remember(stale.key, self.shared.clock.now(), throttle);
-        }
+        throttle(&self.shared, &self.route, self.target.stale.as_deref());
         end
     }
 
@@ -321,17 +348,19 @@ impl Context {
         started: Instant,
     ) -> Outcome {
         self.route.stats.fill(started.elapsed());
+        let status = draft.parts.status;
         match step {
             Step::End(last) => match self.commit(draft, recording.chunks()) {
                 Ok(filled) => {
                     self.route.stats.stored();
                     self.shared.uncacheable.clear(&self.target.key);
+                    self.shared.failing.clear(&filled.entry.key);
                     Outcome::Stored(filled, last)
                 }
-                Err(refusal) => Outcome::Not(self.refused(refusal, false), refusal, last),
+                Err(refusal) => Outcome::Not(self.refused(refusal, status, false), refusal, last),
             },
             Step::Refused(refusal) => {
-                Outcome::Not(self.refused(refusal, refusal.is_failure()), refusal, None)
+                Outcome::Not(self.refused(refusal, status, refusal.is_failure()), refusal, None)
             }
             Step::Panicked(payload) => Outcome::Panicked(payload),
             Step::More => Outcome::Not(End::Failed, Refusal::BodyError, None),

@@ -187,11 +187,6 @@ impl Lead {
         self.flight.end.send_replace(Some(end));
     }
 
-    /// Whether the fill was begun on nobody's account.
-    pub(crate) fn is_refresh(&self) -> bool {
-        self.flight.refresh
-    }
-
     /// Resolves when the fill should stop, because nobody waits for it and too many such fills run.
     pub(crate) fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
         let flight = Arc::clone(&self.flight);

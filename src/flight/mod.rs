@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-pub(crate) use self::fill::{Context, Failure, Fill, First, is_error};
+pub(crate) use self::fill::{Context, Failure, Fill, First, is_error, throttle};
 pub(crate) use self::map::{Flights, Joined, Lead, Waiter};
 pub(crate) use self::recent::Recent;
 

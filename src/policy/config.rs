@@ -92,7 +92,7 @@ pub struct PolicyConfig {
     /// How long a request waits for the service if an entry may stand in for an error, in seconds. Default: to the end.
     #[serde(with = "seconds::option")]
     pub soft_timeout: Option<Duration>,
-    /// How long a request waits for the service at all, in seconds. Default: `limits.fill_timeout`.
+    /// How long a request waits for the service at all, in seconds. Default: none of its own.
     #[serde(with = "seconds::option")]
     pub hard_timeout: Option<Duration>,
     /// Share of the lifetime after which a hit starts a refresh, between 0 and 1. Default: none.

@@ -61,7 +61,7 @@ impl Rules {
         if has_nonce(headers) {
             return Err(Refusal::CspNonce);
         }
-        let windows = self.stale.windows(&directives.directives, self.override_ttl);
+        let windows = self.stale.windows(response.status, &directives.directives, self.override_ttl);
         let initial_age = initial_age(headers);
         let lifetime = self.lifetime(response, directives, own, initial_age, now);
         if lifetime > initial_age {

@@ -144,6 +144,8 @@ reasons! {
         Throttled => "throttled",
         /// All fills that may run at once are running.
         FillsFull => "fills-full",
+        /// Another request's fill took longer than `coalesce_timeout`.
+        CoalesceTimeout => "coalesce-timeout",
         /// The origin took longer than `soft_timeout`.
         SoftTimeout => "soft-timeout",
         /// The origin took longer than `hard_timeout`.
@@ -156,7 +158,7 @@ impl Stale {
     pub(crate) const fn is_forwarded(self) -> bool {
         match self {
             Self::WhileRevalidate | Self::Throttled | Self::FillsFull => false,
-            Self::IfError | Self::SoftTimeout | Self::HardTimeout => true,
+            Self::IfError | Self::CoalesceTimeout | Self::SoftTimeout | Self::HardTimeout => true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::PolicyConfig;
@@ -89,13 +90,15 @@ impl StaleRules {
         Ok(())
     }
 
-    /// What a response is good for after its lifetime: what it says itself, else what the policy says; nothing where a
-    /// directive forbids it ([RFC 9111 §4.2.4]). `first`: the policy goes before the response.
+    /// What a response is good for after its lifetime: what it says itself, else, if it is a 200, what the policy says;
+    /// nothing where a directive forbids it ([RFC 9111 §4.2.4]), or if it is itself an error. `first`: the policy goes
+    /// before the response.
     ///
     /// [RFC 9111 §4.2.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
-    pub(super) fn windows(&self, directives: &Directives, first: bool) -> Windows {
-        if first {
-            return self.windows;
+    pub(super) fn windows(&self, status: StatusCode, directives: &Directives, first: bool) -> Windows {
+        let own = if status == StatusCode::OK { self.windows } else { Windows::default() };
+        if first || status.is_server_error() {
+            return own;
         }
         // s-maxage has the meaning of proxy-revalidate too (§5.2.2.10).
         if directives.must_revalidate || directives.no_cache || directives.s_maxage.is_some() {
@@ -105,8 +108,8 @@ impl StaleRules {
             seconds.map_or(own, |seconds| seconds.saturating_mul(1000).min(MAX_LIFETIME))
         };
         Windows {
-            while_revalidate: of(directives.stale_while_revalidate, self.windows.while_revalidate),
-            if_error: of(directives.stale_if_error, self.windows.if_error),
+            while_revalidate: of(directives.stale_while_revalidate, own.while_revalidate),
+            if_error: of(directives.stale_if_error, own.if_error),
         }
     }
 

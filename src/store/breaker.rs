@@ -200,12 +200,14 @@ impl Breaker {
             self.failures.store(0, Ordering::Relaxed);
             self.round.fetch_add(1, Ordering::AcqRel);
             self.store.suspend(false);
-            tracing::info!("the shared tier answers again");
         } else {
             state.wait = state.wait.saturating_mul(2).min(WAITS.1);
             state.phase = Phase::Open(probe.started + state.wait);
         }
         drop(state);
+        if probe.alive {
+            tracing::info!("the shared tier answers again");
+        }
         self.changed.notify_waiters();
     }
 

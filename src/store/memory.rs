@@ -2,8 +2,9 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use crate::config::MemoryConfig;
@@ -106,15 +107,46 @@ impl Memory {
         self.cache.insert(key, value);
     }
 
-    pub(crate) fn remove(&self, key: &Key) {
-        self.cache.remove(key);
+    /// Inserts a value unless what is there is to `stay`; gives that.
+    pub(crate) fn insert_unless(
+        &self,
+        key: Key,
+        value: Cached,
+        stay: impl FnOnce(&Cached) -> bool,
+    ) -> Option<Cached> {
+        let replaced = value.clone();
+        // Nobody else makes placeholders that last: there is nothing to wait for.
+        let found = self.cache.entry(&key, Some(Duration::ZERO), |_, held| {
+            if stay(held) {
+                return EntryAction::Retain(Some(held.clone()));
+            }
+            *held = replaced;
+            EntryAction::Retain(None)
+        });
+        match found {
+            EntryResult::Retained(held) => held,
+            EntryResult::Vacant(place) => {
+                // Refused if somebody inserted meanwhile, whose value is as good.
+                place.insert(value).ok();
+                None
+            }
+            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => None,
+        }
+    }
+
+    /// Removes `entry` itself. False if another value has its place.
+    pub(crate) fn remove_if_same(&self, entry: &Arc<Entry>) -> bool {
+        let is_other = |held: &Cached| !matches!(held, Cached::Entry(held) if Arc::ptr_eq(held, entry));
+        self.cache.remove_if(&entry.key, |held| !is_other(held));
+        self.cache.get(&entry.key).is_none()
     }
 
     pub(crate) fn entries(&self) -> usize {
         self.cache.len()
     }
 
-    /// Bytes that the values keep alive. Walks the tier: for the stats, not for the request's way.
+    /// Bytes that the values keep alive. Walks the tier: for the stats, not for the request's way. An
+    /// entry that goes during the walk and one that takes its place may both be counted.
     pub(crate) fn bytes(&self) -> u64 {
         self.cache
             .iter()

@@ -21,7 +21,7 @@ pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers};
+pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
 use std::future::Future;
@@ -55,7 +55,12 @@ pub enum StoreError {
 
 /// A shared tier. Values are opaque bytes; the caller checks them.
 ///
-/// Implementations keep their own time limits: no future may stay pending for ever.
+/// Implementations keep their own time limits: no future may stay pending for ever, but that of [`ready`](Self::ready).
+/// The cache has limits of its own beside them.
+///
+/// After 5 failed lookups in a row a circuit breaker opens, and of all the methods that ask the server only
+/// [`probe`](Self::probe) is called until it succeeds. [`StoreError::Unavailable`] counts as a failure if
+/// [`last_error`](Self::last_error) says why: while the first connects are under way it doesn't.
 pub trait Store: Send + Sync + 'static {
     /// The value under `key`, if there is one.
     fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>>;
@@ -66,17 +71,18 @@ pub trait Store: Send + Sync + 'static {
     /// Removes what stands under `key`.
     fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()>;
 
-    /// Resolves once a connection is up. Starts one if there is none.
+    /// Resolves once a connection is up. Starts one if there is none. Callers have a time limit of their own.
     fn ready(&self) -> StoreFuture<'_, ()>;
 
-    /// A sign of life from the server, over a new connection if need be. While the circuit breaker is open this alone is
-    /// called. Default: [`ready`](Self::ready).
+    /// A sign of life from the server, over a new connection if need be; slower than a lookup may be, it is none. While the
+    /// circuit breaker is open this alone is called, once at a time, from a task that ends it after
+    /// `connect_timeout` + `lookup_timeout` + 1 s. Default: [`ready`](Self::ready).
     fn probe(&self) -> StoreFuture<'_, ()> {
         self.ready()
     }
 
     /// Told when the circuit breaker opens (`true`) and when it closes (`false`): in between the store must send nothing of
-    /// its own accord. Default: nothing.
+    /// its own accord. Must not wait, nor ask the cache. Default: nothing.
     fn suspend(&self, suspended: bool) {
         let _ = suspended;
     }
@@ -92,7 +98,7 @@ pub trait Store: Send + Sync + 'static {
     /// Figures of the connections, from local counters.
     fn pool(&self) -> PoolStatus;
 
-    /// Why there is no connection, without credentials; `None` while all is well.
+    /// Why there is no connection, without credentials; `None` while all is well, and while the first are being made.
     fn last_error(&self) -> Option<String> {
         None
     }

@@ -1,12 +1,15 @@
 //! The tiers as one: where a request's entry is looked for, and where a fill's entry goes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod place;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header, response};
 use tokio::time::{Instant, timeout};
 
+use self::place::Ends;
 use super::breaker::Breaker;
 use super::lease::Held;
 use super::memory::{Cached, Memory};
@@ -21,9 +24,6 @@ use crate::key::{self, Key};
 use crate::policy::{Refusal, Verdict, etag};
 use crate::route::{RequestHead, Route};
 use crate::stats::Stats;
-
-/// Variants that a resource may have.
-const MAX_VARIANTS: usize = 16;
 
 /// Difference of clocks that isn't worth a miss, milliseconds.
 const SKEW: Millis = 1000;
@@ -156,23 +156,16 @@ impl Tiers {
         request: &HeaderMap,
     ) -> Option<Arc<Entry>> {
         let shared = self.shared.as_ref()?;
-        let Some(leave) = shared.breaker.admit() else {
-            route.stats.miss_shared();
-            return None;
-        };
+        let leave = shared.breaker.admit()?;
         let started = Instant::now();
         let found = timeout(shared.lookup_timeout, self.search(shared, target, request)).await;
         route.stats.lookup(started.elapsed());
         let found = found.unwrap_or(Err(StoreError::Timeout));
         shared.breaker.report(leave, found.as_ref().map(drop));
-        let found = found.unwrap_or_else(|error| {
+        found.unwrap_or_else(|error| {
             self.stats.shared_error(&error);
             None
-        });
-        if found.is_none() {
-            route.stats.miss_shared();
-        }
-        found
+        })
     }
 
     pub(super) async fn search(
@@ -231,32 +224,48 @@ impl Tiers {
     }
 
     /// Gives a fresh entry of the shared tier; one that may answer though it is stale becomes the target's. Both are kept in
-    /// memory too, with the times they have, unless those are ahead of this node's clock: in Redis `PX` ends an entry's
-    /// life whatever they say, in memory nothing would.
+    /// memory too, with the times they have, unless memory has learnt something newer meanwhile.
+    ///
+    /// Times ahead of this node's clock don't tell an entry's age. `PX` ends its life in Redis all the same, so it is
+    /// served from there, but not kept; and not served if `PX` covers more than its freshness.
     fn promote(&self, mut entry: Entry, target: &mut Target) -> Option<Arc<Entry>> {
         let now = self.clock.now();
         let ahead = entry.stored_at > now.saturating_add(SKEW);
         entry.stored_at = entry.stored_at.min(now);
-        let fresh = entry.fresh_for(now).is_some();
-        if !fresh {
-            let newest = target.stale.as_ref().is_none_or(|known| known.stored_at < entry.stored_at);
-            if !newest || !is_of_use(&entry, now) {
-                return None;
-            }
+        if ahead {
+            return (entry.windows.longest() == 0 && entry.fresh_for(now).is_some()).then(|| Arc::new(entry));
         }
-        let entry = if ahead { Arc::new(entry) } else { self.keep(entry) };
-        if fresh {
-            return Some(entry);
+        if entry.fresh_for(now).is_none() && !is_of_use(&entry, now) {
+            return None;
         }
-        target.stale = Some(entry);
+        let entry = self.shared_out(entry);
+        let newer =
+            self.memory.insert_unless(entry.key, Cached::Entry(Arc::clone(&entry)), |held| match held {
+                Cached::Entry(held) => is_datable(held, now) && held.stored_at > entry.stored_at,
+                Cached::Vary(record) => record.key == target.primary && target.vary.is_none(),
+            });
+        let newest = match newer {
+            None => entry,
+            Some(Cached::Entry(held)) => held,
+            Some(Cached::Vary(_)) => return None,
+        };
+        if newest.fresh_for(now).is_some() {
+            return Some(newest);
+        }
+        target.stale = Some(newest).filter(|newest| is_of_use(newest, now));
         None
     }
 
-    fn keep(&self, mut entry: Entry) -> Arc<Entry> {
-        answer::reserve_fields(&mut entry.headers, &self.names);
-        let entry = Arc::new(entry);
+    fn keep(&self, entry: Entry) -> Arc<Entry> {
+        let entry = self.shared_out(entry);
         self.memory.insert(entry.key, Cached::Entry(Arc::clone(&entry)));
         entry
+    }
+
+    /// An entry with room for the fields that every answer carries.
+    fn shared_out(&self, mut entry: Entry) -> Arc<Entry> {
+        answer::reserve_fields(&mut entry.headers, &self.names);
+        Arc::new(entry)
     }
 
     fn learn(&self, record: VaryRecord) -> Arc<VaryRecord> {
@@ -282,7 +291,10 @@ impl Tiers {
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
         let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
-        let ends = received.saturating_add(life);
+        let ends = Ends {
+            fresh: received.saturating_add(lifetime.saturating_sub(*initial_age)),
+            last: received.saturating_add(life),
+        };
 
         let place = self.place(target, fields, &request.headers, *received, ends)?;
         let mut headers = route.rules.stored_headers(&parts.headers);
@@ -308,71 +320,14 @@ impl Tiers {
         Ok(Filled { entry: self.keep(entry), fields: place.fields })
     }
 
-    /// Lets go of an entry that the origin's newest answer has overtaken without taking its place.
-    pub(crate) fn forget(&self, key: Key) {
-        self.memory.remove(&key);
-        if let Some(shared) = &self.shared {
-            shared.writer.remove(key);
+    /// Lets go of an entry that the origin's newest answer has overtaken without taking its place; unless another has
+    /// taken it.
+    pub(crate) fn forget(&self, entry: &Arc<Entry>) {
+        if self.memory.remove_if_same(entry)
+            && let Some(shared) = &self.shared
+        {
+            shared.writer.overtake(entry.key);
         }
-    }
-
-    /// Where an entry belongs. If the resource varies, its list of variants is brought up to date.
-    ///
-    /// The fields that tell variants apart only grow while any variant lives: responses of one resource that name
-    /// different fields are all told apart by all of them, which is never wrong.
-    fn place(
-        &self,
-        target: &Target,
-        fields: &[HeaderName],
-        request: &HeaderMap,
-        now: Millis,
-        ends: Millis,
-    ) -> Result<Place, Refusal> {
-        let _updating = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = match self.memory.get(&target.primary) {
-            Some(Cached::Vary(record)) => VaryRecord::clone(&record),
-            _ => match &target.vary {
-                Some(record) => VaryRecord::clone(record),
-                None => VaryRecord { key: target.primary, fields: Vec::new(), variants: Vec::new() },
-            },
-        };
-        known.variants.retain(|(_, until)| *until > now);
-        if known.variants.is_empty() {
-            known.fields.clear();
-        }
-        let mut all = [known.fields.as_slice(), fields].concat();
-        all.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        all.dedup();
-        if all.is_empty() {
-            return Ok(Place { key: target.primary, fields: Arc::new([]) });
-        }
-        if all.len() > key::MAX_FIELDS {
-            return Err(Refusal::VaryLimit);
-        }
-        if all != known.fields {
-            // The old variants stand under keys that nobody makes any more.
-            known.variants.clear();
-            known.fields = all;
-        }
-        let key = key::variant(&target.primary, &known.fields, request).map_err(|_| Refusal::VaryLimit)?;
-        known.variants.retain(|(prefix, _)| *prefix != key.prefix());
-        if known.variants.len() >= MAX_VARIANTS {
-            return Err(Refusal::VaryLimit);
-        }
-        known.variants.push((key.prefix(), ends));
-
-        if let Some(shared) = &self.shared {
-            let last = known.variants.iter().map(|(_, until)| *until).fold(ends, Millis::max);
-            let record = Record::Vary(known.clone());
-            shared.writer.push(
-                target.primary,
-                entry::encode(&record)?,
-                Duration::from_millis(last.saturating_sub(now)),
-            );
-        }
-        let fields = known.fields.as_slice().into();
-        self.learn(known);
-        Ok(Place { key, fields })
     }
 }
 
@@ -387,15 +342,8 @@ fn is_datable(entry: &Entry, now: Millis) -> bool {
 }
 
 /// Whether an entry may answer in some case, though it is stale.
-fn is_of_use(entry: &Entry, now: Millis) -> bool {
+pub(crate) fn is_of_use(entry: &Entry, now: Millis) -> bool {
     entry.serves_while_revalidated(now) || entry.serves_if_error(now)
-}
-
-/// Where an entry belongs.
-struct Place {
-    key: Key,
-    /// What tells it from the resource's other variants; empty if the resource doesn't vary.
-    fields: Arc<[HeaderName]>,
 }
 
 #[cfg(test)]

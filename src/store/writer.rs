@@ -52,14 +52,17 @@ pub(crate) struct WriterStatus {
 
 enum Op {
     Set(Bytes, Duration, Option<Arc<Held>>),
+    /// Of a value that can't be used.
     Remove,
+    /// Of a value that isn't true any more, whoever writes it.
+    Overtake,
 }
 
 impl Op {
     fn bytes(&self) -> usize {
         match self {
             Self::Set(value, ..) => value.len(),
-            Self::Remove => 0,
+            Self::Remove | Self::Overtake => 0,
         }
     }
 }
@@ -142,6 +145,11 @@ impl Writer {
         self.queue(key, Op::Remove);
     }
 
+    /// Queues the removal of a value that is overtaken, in place of a write of the key that waits, and after one that runs.
+    pub(crate) fn overtake(&self, key: Key) {
+        self.queue(key, Op::Overtake);
+    }
+
     /// Resolves when nothing waits or is being written, and no lease is being given back.
     pub(crate) async fn settled(&self) {
         loop {
@@ -210,7 +218,7 @@ impl Shared {
                         _ => self.store.set(&key, value, life).await.map(|()| true),
                     }
                 }
-                Op::Remove => self.store.remove(&key).await.map(|()| true),
+                Op::Remove | Op::Overtake => self.store.remove(&key).await.map(|()| true),
             }
         };
         let result = timeout(self.write_timeout, work).await.unwrap_or(Err(StoreError::Timeout));

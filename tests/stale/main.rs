@@ -5,8 +5,10 @@
 mod support;
 
 mod handlers;
+mod overlaps;
 mod redis;
 mod refresh;
+mod requests;
 mod timeouts;
 
 use std::time::Duration;
@@ -243,6 +245,76 @@ async fn head_gets_the_stale_entry_in_place_of_an_error_too() {
     let answer = caller.await.unwrap().unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["content-length"]), (200, &"3".parse().unwrap()));
     assert_answer(answer, "fwd=stale; detail=stale-if-error", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_head_is_throttled_too() {
+    let mut stage = stage(|policy| policy.stale_if_error(MINUTE));
+    stage.fill(ok("old")).await;
+    stage.clock.advance(MINUTE);
+    let head = || Request::head("/x").body(Empty::new()).unwrap();
+    let caller = stage.send(head());
+    next(&mut stage.origin, "/x").await.send_error("down");
+    drop(caller.await.unwrap().unwrap());
+    let again = stage.send(head());
+    stage.quiet().await;
+    assert_answer(again.await.unwrap().unwrap(), "hit; ttl=0; detail=throttled", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn statuses_with_a_ttl_of_their_own_do_not_outlive_it() {
+    for (status, body) in [(503, "busy"), (404, "gone")] {
+        let mut stage = stage(|policy| {
+            let status = StatusCode::from_u16(status).unwrap();
+            policy
+                .stale_while_revalidate(60 * MINUTE)
+                .stale_if_error(60 * MINUTE)
+                .negative_ttl(status, SECOND)
+        });
+        stage.fill(Response::builder().status(status).body(Full::from(body)).unwrap()).await;
+        stage.clock.advance(SECOND);
+        let late = stage.send(get("/x"));
+        let again = Response::builder().status(status).body(Full::from("again")).unwrap();
+        next(&mut stage.origin, "/x").await.send_response(again);
+        assert_answer(late.await.unwrap().unwrap(), "fwd=miss; stored", "again").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_variants_make_room_for_others() {
+    let mut stage = stage(|policy| policy.stale_if_error(1440 * MINUTE));
+    for number in 0..17 {
+        if number == 16 {
+            stage.clock.advance(60 * MINUTE);
+        }
+        let caller = stage.send(get_with("/x", &[("x-tenant", &number.to_string())]));
+        next(&mut stage.origin, "/x").await.send_response(ok_with(&[("vary", "x-tenant")], "its own"));
+        let answer = caller.await.unwrap().unwrap();
+        assert!(cache_status(&answer).ends_with("stored"), "{number}: {}", cache_status(&answer));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_stored_ends_the_throttle() {
+    let mut stage = stage(|policy| policy.stale_if_error(60 * MINUTE).error_throttle(60 * MINUTE));
+    stage.fill(ok("old")).await;
+    stage.clock.advance(MINUTE);
+    let (one, two) = (stage.service.call(get("/x")), stage.service.call(get("/x")));
+    let one = tokio::spawn(one);
+    next(&mut stage.origin, "/x").await.send_error("down");
+    drop(one.await.unwrap().unwrap());
+    assert_answer(two.await.unwrap(), "hit; ttl=0; detail=throttled", "old").await;
+    // Another node has stored a new one, or a request got past the throttle before it began.
+    stage.clock.advance(59 * MINUTE);
+    assert_answer(stage.at_once().await, "hit; ttl=-3540; detail=throttled", "old").await;
+    stage.clock.advance(MINUTE);
+    let three = stage.send(get("/x"));
+    next(&mut stage.origin, "/x").await.send_response(ok("new"));
+    drop(three.await.unwrap().unwrap());
+    stage.clock.advance(MINUTE);
+    let four = stage.send(get("/x"));
+    next(&mut stage.origin, "/x").await.send_response(ok("newer"));
+    assert_answer(four.await.unwrap().unwrap(), "fwd=stale; stored", "newer").await;
 }
 
 #[tokio::test(start_paused = true)]

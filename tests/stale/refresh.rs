@@ -43,10 +43,105 @@ async fn a_head_request_refreshes_nothing() {
     let mut stage = stage(|policy| policy.refresh_ahead(0.5).stale_while_revalidate(MINUTE));
     stage.fill(ok("old")).await;
     stage.clock.advance(59 * SECOND);
-    let head = Request::builder().method(Method::HEAD).uri("/x").body(Empty::new()).unwrap();
-    let answer = stage.service.call(head).await.unwrap();
+    let head = || Request::builder().method(Method::HEAD).uri("/x").body(Empty::new()).unwrap();
+    let answer = stage.service.call(head()).await.unwrap();
     assert!(cache_status(&answer).contains("hit; ttl=1"));
     stage.quiet().await;
+    // Its own answer would be no entry: so it isn't answered stale either, but goes to the origin.
+    stage.clock.advance(SECOND);
+    let late = stage.send(head());
+    next(&mut stage.origin, "/x").await.send_response(ok(""));
+    assert_answer(late.await.unwrap().unwrap(), "fwd=stale; detail=head", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_does_not_take_the_place_of_a_fresh_answer() {
+    let mut stage = stage(|policy| policy.refresh_ahead(0.5).negative_ttl(StatusCode::BAD_GATEWAY, SECOND));
+    stage.fill(ok("old")).await;
+    stage.clock.advance(30 * SECOND);
+    drop(stage.at_once().await);
+    let bad = Response::builder().status(502).body(Full::from("bad")).unwrap();
+    next(&mut stage.origin, "/x").await.send_response(bad);
+    stage.cache.settled().await;
+    assert_hit(stage.at_once().await, "old").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_one_requesters_own_fault_takes_nobodys_entry_away() {
+    for (status, kept) in [
+        (400, true),
+        (401, true),
+        (403, true),
+        (406, true),
+        (429, true),
+        (501, true),
+        (404, false),
+        (410, false),
+    ] {
+        let mut stage = stage(|policy| policy.refresh_ahead(0.5));
+        stage.fill(ok("old")).await;
+        stage.clock.advance(30 * SECOND);
+        drop(stage.at_once().await);
+        let answer = Response::builder().status(status).body(Full::default()).unwrap();
+        next(&mut stage.origin, "/x").await.send_response(answer);
+        stage.cache.settled().await;
+        let again = stage.send(get("/x"));
+        settle().await;
+        assert_eq!(again.is_finished(), kept, "{status}");
+        if kept {
+            assert_hit(again.await.unwrap().unwrap(), "old").await;
+            // And isn't asked for at each hit.
+            stage.quiet().await;
+        }
+    }
+}
+
+/// Counts its clones.
+struct Counted<S>(S, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl<S: Clone> Clone for Counted<S> {
+    fn clone(&self) -> Self {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Self(self.0.clone(), std::sync::Arc::clone(&self.1))
+    }
+}
+
+impl<S: tower::Service<R>, R> tower::Service<R> for Counted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_refresh_costs_a_hit_nothing() {
+    let clock = ManualClock::new();
+    let cache = QueryCache::builder().clock(&clock).build().unwrap();
+    let (inner, mut origin) =
+        tower_test::mock::pair::<Request<Empty<bytes::Bytes>>, Response<Full<bytes::Bytes>>>();
+    origin.allow(1000);
+    let clones = std::sync::Arc::default();
+    let policy = Policy::ttl(MINUTE).refresh_ahead(0.5).error_throttle(MINUTE);
+    let mut service = cache.layer(policy).layer(Counted(inner, std::sync::Arc::clone(&clones)));
+    let first = tokio::spawn(service.call(get("/x")));
+    next(&mut origin, "/x").await.send_response(ok("old"));
+    drop(first.await.unwrap().unwrap());
+    clock.advance(30 * SECOND);
+    drop(service.call(get("/x")).await.unwrap());
+    next(&mut origin, "/x").await.send_error("down");
+    cache.settled().await;
+    let before = clones.load(std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..100 {
+        assert_hit(service.call(get("/x")).await.unwrap(), "old").await;
+    }
+    assert_eq!(clones.load(std::sync::atomic::Ordering::SeqCst), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What the proxy does with a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ struct Shared {
     server: u16,
     fault: Mutex<Fault>,
     commands: Mutex<Commands>,
+    /// Changes when connections that lost a command are reset.
+    resets: watch::Sender<()>,
 }
 
 impl Proxy {
@@ -49,7 +51,12 @@ impl Proxy {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         listener.set_nonblocking(true).expect("a socket for tokio");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared { server, fault: Mutex::new(Fault::None), commands: Mutex::default() });
+        let shared = Arc::new(Shared {
+            server,
+            fault: Mutex::new(Fault::None),
+            commands: Mutex::default(),
+            resets: watch::Sender::new(()),
+        });
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -74,6 +81,11 @@ impl Proxy {
     /// From now on every command meets this.
     pub fn inject(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
+    }
+
+    /// Resets the connections that lost a command.
+    pub fn reset_lost(&self) {
+        self.shared.resets.send_replace(());
     }
 
     /// The commands that came so far, whatever became of them.
@@ -114,9 +126,14 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let _ = server.set_nodelay(true);
     let mut noise = Noise(u64::from(client.peer_addr().map_or(1, |peer| peer.port())));
     let (mut asked, mut replied) = (Vec::new(), Vec::new());
-    let mut lost = false;
+    let (mut lost, mut resets) = (false, shared.resets.subscribe());
     loop {
         tokio::select! {
+            _ = resets.changed() => {
+                if lost {
+                    return reset(client);
+                }
+            }
             read = client.read_buf(&mut asked) => {
                 if !matches!(read, Ok(1..)) {
                     return;
@@ -148,9 +165,7 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
                 if fault == Fault::CutReplies {
                     let half = replied.len().div_ceil(2);
                     let _ = client.write_all(&replied[..half]).await;
-                    // With a linger of nothing the close is a reset.
-                    let _ = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
-                    return;
+                    return reset(client);
                 }
                 if !lost && client.write_all(&replied).await.is_err() {
                     return;
@@ -159,6 +174,11 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// With a linger of nothing, a close is a reset.
+fn reset(client: TcpStream) {
+    let _ = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
 }
 
 /// What the first whole command in `bytes` counts as, and its length.

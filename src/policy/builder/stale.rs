@@ -9,8 +9,12 @@ impl<K> Policy<K> {
     /// none.
     ///
     /// A response's own `stale-while-revalidate` goes before this. Where it says `must-revalidate`, `proxy-revalidate` or
-    /// `s-maxage`, no stale entry is used ([RFC 9111 §4.2.4]), save under [`override_ttl`](Self::override_ttl). The
-    /// same holds for [`stale_if_error`](Self::stale_if_error). Being used stale never makes an entry live longer.
+    /// `s-maxage`, no stale entry is used ([RFC 9111 §4.2.4]), save under [`override_ttl`](Self::override_ttl): with
+    /// `s-maxage=60, stale-while-revalidate=30` the second directive has no effect. The policy's windows are for responses
+    /// with status 200. All this holds for [`stale_if_error`](Self::stale_if_error) too. Being used stale never makes an
+    /// entry live longer.
+    ///
+    /// A HEAD request, whose own answer would be no entry, goes to the service in that window.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -54,8 +58,9 @@ impl<K> Policy<K> {
         self
     }
 
-    /// How long a request waits for the service if an entry may stand in for an error: then the entry answers, and the
-    /// fill goes on. Default: to the end.
+    /// How long a request waits for the service if an entry may stand in for an error
+    /// ([`stale_if_error`](Self::stale_if_error), or the directive): then the entry answers, and the fill goes on, as one
+    /// that nobody waits for ([`max_orphan_fills`](crate::LimitsConfig::max_orphan_fills)). Default: to the end.
     #[must_use]
     pub fn soft_timeout(mut self, time: Duration) -> Self {
         self.config.soft_timeout = Some(time);
@@ -63,8 +68,10 @@ impl<K> Policy<K> {
     }
 
     /// How long a request waits for the service at all, counted from when the tiers had no answer to the head of the
-    /// service's. Then an entry that may stand in for an error answers, else a 504 with `detail=hard-timeout`; the fill goes on.
-    /// Default: the handle's [`fill_timeout`](crate::LimitsConfig::fill_timeout).
+    /// service's. Then an entry that may stand in for an error answers, else a 504 with `detail=hard-timeout`; the fill goes
+    /// on as after [`soft_timeout`](Self::soft_timeout). Default: none of its own. A fill ends after the handle's
+    /// [`fill_timeout`](crate::LimitsConfig::fill_timeout), and a request that waits for another's makes its own after
+    /// [`coalesce_timeout`](crate::LimitsConfig::coalesce_timeout), or is answered stale.
     #[must_use]
     pub fn hard_timeout(mut self, time: Duration) -> Self {
         self.config.hard_timeout = Some(time);

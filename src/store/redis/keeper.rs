@@ -201,10 +201,6 @@ async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<boo
         if lane.is_broken() {
             return End::Broken;
         }
-        if *suspension.borrow() {
-            (abandoned, replies) = (lane.abandoned(), lane.replies());
-            continue;
-        }
         let silent = lane.outstanding() > 0 && lane.replies() == replies;
         let given_up = lane.abandoned() != abandoned;
         if silent || given_up || lane.replies() != replies {
@@ -215,6 +211,7 @@ async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<boo
         }
         (abandoned, replies) = (lane.abandoned(), lane.replies());
         if alarmed || silent || given_up || (used.elapsed() >= IDLE_PROBE && probed.elapsed() >= IDLE_PROBE) {
+            // NOTE: asked first, so that nothing is sent while suspended.
             let suspended = std::pin::pin!(suspension.wait_for(|suspended| *suspended));
             match select(suspended, std::pin::pin!(lane.answers(PATIENCE))).await {
                 Either::Left(_) | Either::Right((true, _)) => probed = Instant::now(),
@@ -333,6 +330,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn while_suspended_a_lane_is_not_probed_and_afterwards_at_once() {
+        let (suspend, suspension) = watch::channel(false);
+        let (lane, answers) = scripted().await;
+        answers.store(false, Ordering::SeqCst);
+        let changes = async {
+            // The keeper's PING is under way when the store is suspended.
+            lane.suspect();
+            sleep(PATIENCE / 2).await;
+            suspend.send_replace(true);
+            lane.suspect();
+            sleep(IDLE_PROBE * 3).await;
+            assert!(!lane.is_broken());
+            suspend.send_replace(false);
+            lane.suspect();
+            Instant::now()
+        };
+        let watching = async {
+            assert!(matches!(watch(&lane, false, suspension).await, End::Broken));
+            Instant::now()
+        };
+        let (resumed, retired) = futures_util::future::join(changes, watching).await;
+        let after = retired - resumed;
+        assert!(after >= PATIENCE && after < PATIENCE + TICK, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_a_refusal_lanes_on_demand_are_asked_for_again_in_time_and_others_at_once() {
         let settings = Settings::new(&RedisConfig::default()).unwrap();
         let (_open, closed) = watch::channel(());
@@ -345,6 +368,18 @@ mod tests {
         assert_eq!((kept(3), kept(4), kept(0)), (false, false, true));
         tokio::time::advance(BACKOFF.1).await;
         assert!(kept(3));
+    }
+
+    #[tokio::test]
+    async fn while_suspended_a_slot_gets_a_keeper_for_a_probe_alone() {
+        let settings = Settings::new(&RedisConfig::default()).unwrap();
+        let (_open, closed) = watch::channel(());
+        let lanes = Arc::new(Lanes::new(settings, closed).unwrap());
+        lanes.suspend(true);
+        keep(&lanes, 0);
+        assert!(!lanes.slots()[0].is_kept());
+        try_once(&lanes, 0);
+        assert!(lanes.slots()[0].is_kept());
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! The policy under test, the caps of its cache, and the bound on memory that follows from them.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use tower_query_cache::{BodyKey, ConfigError, LimitsConfig, MemoryConfig, Policy, QueryCache, RedisConfig};
+
+/// Lifetime of answers that name none.
+pub(crate) const TTL: Duration = Duration::from_secs(10);
+/// Lifetime of a 404.
+pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(2);
+/// What a stored answer may be older than its lifetime: nothing is served stale.
+pub(crate) const GRACE: Duration = Duration::ZERO;
+/// The largest response that is stored, bytes.
+pub(crate) const MAX_BODY: usize = 128 << 10;
+/// The largest request body that is keyed, bytes.
+pub(crate) const KEY_BODY: usize = 4 << 10;
+/// The memory tier's cap, bytes.
+pub(crate) const MEMORY: u64 = 8 << 20;
+
+const RECORDINGS: usize = 4 << 20;
+const KEY_BODIES: usize = 64 << 10;
+const QUEUE: usize = 2 << 20;
+
+/// Figures of the cache that have a cap of their own.
+pub(crate) const CAPS: [(&str, usize); 2] =
+    [("/queue/queued_bytes", QUEUE), ("/flights/recording_bytes", RECORDINGS)];
+
+/// What a value is held in on its way to the shared tier: the queue, the command, the connection's buffer.
+const COPIES: usize = 3;
+/// Commands of writers that gave up, which redis-rs keeps until its connection moves: those in its queue and the one under
+/// way, for each of two lanes.
+const ABANDONED: usize = 2 * (8 + 1);
+/// What a request may hold: an entry that memory has let go of meanwhile, and a reply that is being read.
+const REQUEST: usize = 2 * MAX_BODY;
+/// The tables of the memory tier and of uncacheable keys, the runtime, the connections, this program.
+const HARNESS: usize = 4 << 20;
+
+/// What is cached, and for how long.
+pub(crate) fn policy() -> Policy<BodyKey> {
+    Policy::ttl(TTL)
+        .methods([Method::GET, Method::HEAD, Method::POST])
+        .key_body(KEY_BODY)
+        .max_body(MAX_BODY)
+        .negative_ttl(StatusCode::NOT_FOUND, NEGATIVE_TTL)
+}
+
+/// A handle with caps that the traffic reaches.
+pub(crate) fn cache(url: String) -> Result<QueryCache, ConfigError> {
+    let mut memory = MemoryConfig::default();
+    memory.max_bytes = MEMORY;
+    memory.max_entries = 16_384;
+    let mut limits = LimitsConfig::default();
+    limits.recording_bytes = RECORDINGS;
+    limits.key_body_bytes = KEY_BODIES;
+    limits.coalesce_timeout = Duration::from_secs(1);
+    limits.fill_timeout = Duration::from_secs(5);
+    let mut redis = RedisConfig::new(url);
+    redis.queue_bytes = QUEUE;
+    QueryCache::builder().memory(memory).limits(limits).redis(redis).app("soak").build()
+}
+
+/// The most that may be allocated at any time with so many requests at once, bytes.
+pub(crate) fn bound(clients: usize) -> usize {
+    let caps = MEMORY as usize + RECORDINGS + KEY_BODIES + COPIES * QUEUE;
+    caps + ABANDONED * MAX_BODY + clients * REQUEST + HARNESS
+}

@@ -39,7 +39,7 @@ impl Context {
             }
             let key = self.target.key;
             let limit = Instant::now() + tier.lookup_timeout;
-            self.held = shared.tiers.take_lease(leases, &tier.writer, key, life, limit).await.ok()?;
+            self.held = shared.tiers.take_lease(tier, leases, key, life, limit).await.ok()?;
             if self.held.is_none() && given_up >= HOLDERS {
                 return None;
             }

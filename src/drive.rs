@@ -36,6 +36,8 @@ pub(crate) struct Miss<S, P> {
     pub(crate) head: Arc<RequestHead>,
     pub(crate) body: P,
     pub(crate) target: Target,
+    /// The shared tier was asked and didn't answer: the request has no more time for it.
+    pub(crate) unanswered: bool,
     /// Until the answer, or the fill, is there.
     pub(crate) running: Running,
 }
@@ -102,6 +104,8 @@ enum Turn<R: Body> {
 impl<S, P> Miss<S, P> {
     async fn look_up(&mut self) -> Option<Arc<Entry>> {
         let found = self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await;
+        self.unanswered = found.is_err();
+        let found = found.ok().flatten();
         if found.is_none() && self.shared.tiers.shared.is_some() {
             self.route.stats.miss_shared();
         }
@@ -254,6 +258,7 @@ where
                 route: self.route,
                 target: self.target,
                 head: self.head,
+                unanswered: self.unanswered,
                 held: None,
                 refresh,
             },

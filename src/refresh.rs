@@ -32,7 +32,8 @@ impl<S, P> Miss<S, P> {
         }
         // No request's lookup: it counts among no request's misses.
         let found = self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await;
-        found.filter(|entry| !self.is_due(entry))
+        self.unanswered = found.is_err();
+        found.ok().flatten().filter(|entry| !self.is_due(entry))
     }
 }
 

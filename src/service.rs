@@ -146,6 +146,7 @@ impl<S, K> Cache<S, K> {
             parts,
             body,
             target,
+            unanswered: false,
             running: shared.running(),
         }
     }

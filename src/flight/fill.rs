@@ -69,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) target: Target,
     /// Method and fields as the client sent them.
     pub(crate) head: Arc<RequestHead>,
+    /// The shared tier didn't answer a moment ago.
+    pub(crate) unanswered: bool,
     /// The lease of the target's key, once it is this process's turn to fill.
     pub(crate) held: Option<Arc<Held>>,
     /// No request waits for it from its start.

@@ -27,7 +27,7 @@ impl Context {
     /// Takes the lease of the key, where the policy asks for one, or waits for the fill of the process that has it. What
     /// that one stored; `None`: this process is to fill.
     pub(super) async fn await_turn(&mut self) -> Option<Filled> {
-        let life = self.route.rules.lease?;
+        let life = self.route.rules.lease.filter(|_| !self.unanswered)?;
         let shared = Arc::clone(&self.shared);
         let tier = shared.tiers.shared.as_ref()?;
         let leases = tier.store.leases()?;
@@ -39,7 +39,7 @@ impl Context {
             }
             let key = self.target.key;
             let limit = Instant::now() + tier.lookup_timeout;
-            self.held = shared.tiers.take_lease(leases, &tier.writer, key, life, limit).await.ok()?;
+            self.held = shared.tiers.take_lease(tier, leases, key, life, limit).await.ok()?;
             if self.held.is_none() && given_up >= HOLDERS {
                 return None;
             }

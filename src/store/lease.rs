@@ -78,8 +78,8 @@ impl Tiers {
     /// Takes the lease of `key` for `life`, if that can be said before `limit`. `None`: another holder has it.
     pub(crate) async fn take_lease(
         &self,
+        shared: &SharedTier,
         leases: &dyn Leases,
-        writer: &Writer,
         key: Key,
         life: Duration,
         limit: Instant,
@@ -89,7 +89,7 @@ impl Tiers {
             taken.unwrap_or(Err(StoreError::Timeout)).inspect_err(|error| self.stats.shared_error(error))?;
         Ok(taken.map(|lease| {
             self.stats.lease_acquired();
-            let (writer, stats) = (writer.clone(), Arc::clone(&self.stats));
+            let (writer, stats) = (shared.writer.clone(), Arc::clone(&self.stats));
             Arc::new(Held { key, lease, writer, stats, settled: AtomicBool::new(false) })
         }))
     }

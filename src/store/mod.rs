@@ -106,7 +106,8 @@ pub trait Store: Send + Sync + 'static {
 
 /// Leases of a [`Store`]: whoever holds the lease of a key fills it, and the other processes wait.
 ///
-/// They save work; nothing is wrong without them.
+/// They save work; nothing is wrong without them. See [`Policy::lease`](crate::Policy::lease) for who asks for them, and
+/// the crate's docs for what a waiter does.
 pub trait Leases: Send + Sync {
     /// Takes the lease of `key` for `life`. `None`: another holder has it.
     fn acquire<'a>(&'a self, key: &'a Key, life: Duration) -> StoreFuture<'a, Option<Lease>>;
@@ -124,7 +125,8 @@ pub trait Leases: Send + Sync {
     /// Gives the lease back without a value, unless another holder has it by now.
     fn release<'a>(&'a self, key: &'a Key, lease: &'a Lease) -> StoreFuture<'a, ()>;
 
-    /// Resolves when a lease of `key` is given back by any process after this call. Callers have a time limit of their own.
+    /// Resolves when a lease of `key` is given back, with a value or without, by any process after this call. It may resolve
+    /// for nothing, and may miss the word: callers look for themselves from time to time, and have a time limit of their own.
     fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 

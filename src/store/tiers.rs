@@ -84,6 +84,10 @@ pub(crate) struct Draft {
     pub(crate) declared: Option<u64>,
 }
 
+/// Whether the shared tier has an entry isn't known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unanswered;
+
 /// The tiers of a handle.
 pub(crate) struct Tiers {
     pub(crate) memory: Memory,
@@ -149,22 +153,26 @@ impl Tiers {
 
     /// Looks in the shared tier, within its lookup time, or not at all while the breaker is open. What is found goes to
     /// memory; what is learnt, to `target`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`]: it wasn't asked, or didn't answer.
     pub(crate) async fn look_up(
         &self,
         route: &Route,
         target: &mut Target,
         request: &HeaderMap,
-    ) -> Option<Arc<Entry>> {
-        let shared = self.shared.as_ref()?;
-        let leave = shared.breaker.admit()?;
+    ) -> Result<Option<Arc<Entry>>, Unanswered> {
+        let Some(shared) = &self.shared else { return Ok(None) };
+        let leave = shared.breaker.admit().ok_or(Unanswered)?;
         let started = Instant::now();
         let found = timeout(shared.lookup_timeout, self.search(shared, target, request)).await;
         route.stats.lookup(started.elapsed());
         let found = found.unwrap_or(Err(StoreError::Timeout));
         shared.breaker.report(leave, found.as_ref().map(drop));
-        found.unwrap_or_else(|error| {
+        found.map_err(|error| {
             self.stats.shared_error(&error);
-            None
+            Unanswered
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower_query_cache::{
     Key, Lease, Leases, Policy, PoolStatus, QueryCache, RedisConfig, Store, StoreError, StoreFuture,
     StoreStatus,
@@ -89,7 +89,8 @@ async fn doubting(doubt: Doubt) -> (Duration, Node) {
     let node = Node::over(cache, Policy::ttl(MINUTE).lease(LONG), |_| ok("page"));
     node.open(1);
     let start = Instant::now();
-    assert_eq!(text(node.get("/a").await.unwrap()).await, "page");
+    let answer = timeout(LONG, node.get("/a")).await.expect("an answer").unwrap();
+    assert_eq!(text(answer).await, "page");
     let took = start.elapsed();
     node.cache.settled().await;
     assert_hit(node.get("/a").await.unwrap(), "page").await;

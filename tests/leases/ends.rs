@@ -6,7 +6,7 @@ use http::StatusCode;
 use tokio::time::{Instant, timeout};
 use tower_query_cache::{LimitsConfig, Policy, QueryCache};
 
-use crate::support::http::{assert_hit, cache_status, field, ok, ok_with, text};
+use crate::support::http::{assert_hit, cache_status, ok, ok_with, text};
 use crate::support::site::{MINUTE, stats};
 use crate::support::store::patient;
 use crate::support::{RedisServer, eventually, eventually_async};
@@ -224,43 +224,4 @@ async fn a_holder_whose_lease_ran_out_does_not_overwrite_what_another_wrote() {
     assert_eq!((&figures["leases"]["fenced"], queue), (&1.into(), (&1.into(), &0.into())));
     let third = Node::new(&redis, |_| ok("never asked")).await;
     assert_hit(third.get("/a").await.unwrap(), "new").await;
-}
-
-#[tokio::test]
-async fn sixteen_variants_stay_apart_whoever_fills_which() {
-    let redis = RedisServer::start();
-    let tongues: Vec<String> = (0..16).map(|number| format!("t{number:02}")).collect();
-    let mut nodes = Vec::new();
-    for _ in 0..3 {
-        let node = Node::new(&redis, |parts| {
-            ok_with(&[("vary", "accept-language")], field(&parts.headers, "accept-language"))
-        });
-        let node = node.await;
-        node.open(1000);
-        nodes.push(node);
-    }
-    let mut requests = Vec::new();
-    for tongue in &tongues {
-        for node in &nodes {
-            requests.push((tongue, node.get_with("/", &[("accept-language", tongue)])));
-        }
-    }
-    let asked = requests.len();
-    for (tongue, request) in requests {
-        let answer = timeout(AT_ONCE, request).await.expect("an answer").unwrap();
-        assert_eq!(text(answer).await, **tongue);
-    }
-    let calls: usize = nodes.iter().map(Node::calls).sum();
-    println!("{asked} requests for 16 cold variants in 3 processes: {calls} calls");
-    assert!(calls >= 16 && calls <= asked);
-    for node in &nodes {
-        node.cache.settled().await;
-    }
-    assert_eq!(held(&redis).len(), 0);
-    for node in &nodes {
-        for tongue in &tongues {
-            let again = node.get_with("/", &[("accept-language", tongue)]).await.unwrap();
-            assert_eq!(text(again).await, *tongue);
-        }
-    }
 }

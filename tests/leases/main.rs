@@ -8,6 +8,7 @@ mod doubts;
 mod ends;
 mod processes;
 mod store;
+mod variants;
 mod wake;
 
 use std::convert::Infallible;
@@ -25,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
-use tower_query_cache::{Policy, QueryCache, RedisConfig};
+use tower_query_cache::{LimitsConfig, Policy, QueryCache, RedisConfig};
 
 /// A lease that no test outlasts.
 const LONG: Duration = Duration::from_secs(60);
@@ -54,7 +55,10 @@ impl Node {
         policy: Policy,
         answer: impl Fn(&http::request::Parts) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        let cache = QueryCache::builder().redis(redis).build().unwrap();
+        // Nobody goes on only because a test took long.
+        let mut limits = LimitsConfig::default();
+        limits.coalesce_timeout = LONG;
+        let cache = QueryCache::builder().redis(redis).limits(limits).build().unwrap();
         assert!(cache.ready(MINUTE).await);
         Self::over(cache, policy, answer)
     }

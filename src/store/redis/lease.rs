@@ -219,9 +219,10 @@ fn split(lease: &Lease) -> Result<(&[u8], &[u8]), StoreError> {
     lease.as_bytes().split_at_checked(TOKEN).ok_or_else(foreign)
 }
 
-/// Whether the server doesn't know the command, or doesn't let this user send it.
+/// Whether the server doesn't know the command, or doesn't let this user send it. Proxies have words of their own for
+/// that, and `ERR` means nothing else for these commands.
 fn is_refusal(error: &ServerError) -> bool {
-    error.code() == "NOPERM" || error.details().is_some_and(|text| text.starts_with("unknown command"))
+    matches!(error.code(), "NOPERM" | "ERR")
 }
 
 fn unexpected(reply: &Value) -> StoreError {

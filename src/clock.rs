@@ -49,10 +49,15 @@ impl Clock {
 /// # Ok::<(), tower_query_cache::ConfigError>(())
 /// ```
 #[cfg(any(test, feature = "test-util"))]
+#[cfg_attr(not(feature = "test-util"), expect(unreachable_pub, reason = "the crate's own tests use it"))]
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicU64>);
 
 #[cfg(any(test, feature = "test-util"))]
+#[cfg_attr(
+    not(feature = "test-util"),
+    expect(unreachable_pub, dead_code, reason = "the crate's own tests use it")
+)]
 impl ManualClock {
     /// A clock that reads a fixed time.
     #[must_use]

@@ -167,7 +167,7 @@ async fn every_truncation_is_a_miss_and_removed() {
 
 #[tokio::test]
 async fn damage_under_a_right_checksum_is_a_miss_too() {
-    const BODY_LENGTH: std::ops::Range<usize> = 66..74;
+    const BODY_LENGTH: std::ops::Range<usize> = 82..90;
     let redis = RedisServer::start();
     let (first, writer) = site(&redis, "page").await;
     for path in ["/", "/other"] {

@@ -60,10 +60,20 @@ fn memory_serves_what_is_fresh_and_remembers_what_is_of_use() {
 fn an_entry_of_a_node_whose_clock_is_ahead_is_served_and_not_kept() {
     for (ahead, kept) in [(0, true), (HOUR, false)] {
         let (tiers, now) = tiers();
-        let found = tiers.promote(entry(now + ahead), &mut target()).expect("it is fresh");
+        let mut entry = entry(now + ahead);
+        entry.windows = Windows::default();
+        let found = tiers.promote(entry, &mut target()).expect("it is fresh");
         assert_eq!(found.age(now), Duration::ZERO, "not from the future");
         assert_eq!(tiers.memory.entries() == 1, kept, "{ahead} ms ahead");
     }
+}
+
+#[test]
+fn an_entry_whose_clock_is_ahead_is_not_served_where_its_life_covers_more_than_its_freshness() {
+    let (tiers, now) = tiers();
+    let mut target = target();
+    assert!(tiers.promote(entry(now + HOUR), &mut target).is_none());
+    assert!(target.stale.is_none() && tiers.memory.entries() == 0);
 }
 
 #[test]

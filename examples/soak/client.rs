@@ -215,7 +215,9 @@ fn head(truth: &Truth, answer: &Answer, conditional: bool) -> Result<bool, Strin
     let (status, told) = (answer.status(), field("cache-status"));
     let cached = told.contains("; hit") || told.contains("; collapsed");
     let shaky = truth.class == Class::Shaky && !cached;
-    if shaky && status == StatusCode::GATEWAY_TIMEOUT && told.ends_with("detail=fill-timeout") {
+    let timed_out =
+        ["detail=fill-timeout", "detail=hard-timeout"].iter().any(|detail| told.ends_with(detail));
+    if shaky && status == StatusCode::GATEWAY_TIMEOUT && timed_out {
         return Ok(false);
     }
     if field(Truth::FIELD) != truth.mark() {

@@ -216,7 +216,7 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
     let (wrong, filled, peak) = (run.tally.wrongs(), count(&run.filled), HEAP.peak_usage());
     let bound = setup::bound(clients);
     let survived = run.survived.lock().unwrap().clone();
-    for part in ["refusals", "bypasses", "errors", "queue"] {
+    for part in ["refusals", "bypasses", "stale", "leases", "breaker", "errors", "queue"] {
         println!("{part}: {}", figures[part]);
     }
     println!(
@@ -225,7 +225,11 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
         count(&run.tally.answers),
         count(&run.tally.failures),
     );
-    println!("hits: memory {memory}, shared {shared}, collapsed {}", number(&figures, "/collapsed"));
+    println!(
+        "hits: memory {memory}, shared {shared}, collapsed {}, refreshes {}",
+        number(&figures, "/collapsed"),
+        number(&figures, "/refreshes")
+    );
     println!(
         "faults survived: {} ({}), {} without any answer, hits back after {:?} at most",
         survived.all(),

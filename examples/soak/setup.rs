@@ -9,8 +9,12 @@ use tower_query_cache::{BodyKey, ConfigError, LimitsConfig, MemoryConfig, Policy
 pub(crate) const TTL: Duration = Duration::from_secs(10);
 /// Lifetime of a 404.
 pub(crate) const NEGATIVE_TTL: Duration = Duration::from_secs(2);
-/// What a stored answer may be older than its lifetime: nothing is served stale.
-pub(crate) const GRACE: Duration = Duration::ZERO;
+/// How long after its lifetime an answer may stand in for an error: no answer may be older.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+/// How long after its lifetime an answer may be used while it is refreshed.
+const REVALIDATE: Duration = Duration::from_secs(2);
+/// What a process that dies may cost the others.
+const LEASE: Duration = Duration::from_secs(2);
 /// The largest response that is stored, bytes.
 pub(crate) const MAX_BODY: usize = 128 << 10;
 /// The largest request body that is keyed, bytes.
@@ -43,6 +47,13 @@ pub(crate) fn policy() -> Policy<BodyKey> {
         .key_body(KEY_BODY)
         .max_body(MAX_BODY)
         .negative_ttl(StatusCode::NOT_FOUND, NEGATIVE_TTL)
+        .stale_while_revalidate(REVALIDATE)
+        .stale_if_error(GRACE)
+        .soft_timeout(Duration::from_millis(500))
+        .hard_timeout(Duration::from_secs(4))
+        .refresh_ahead(0.8)
+        .jitter(0.1)
+        .lease(LEASE)
 }
 
 /// A handle with caps that the traffic reaches.

@@ -3,7 +3,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::*;
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, PoolStatus, StoreFuture, StoreStatus};
 
 const LIFE: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);

@@ -226,3 +226,34 @@ async fn followers_of_another_variant_get_their_own() {
         assert_hit(service.clone().oneshot(request).await.unwrap(), body).await;
     }
 }
+
+/// No tier keeps anything: writes to the shared one fail, and memory has no room.
+#[cfg(feature = "test-util")]
+#[tokio::test(start_paused = true)]
+async fn followers_get_the_very_entry_of_the_fill_though_no_tier_takes_it() {
+    use std::sync::Arc;
+    use tower_query_cache::test_util::{Fault, FaultStore, MemoryStore, Operation};
+    use tower_query_cache::{MemoryConfig, QueryCache, StoreError};
+
+    let faults = FaultStore::new(Arc::new(MemoryStore::new(100)));
+    faults.inject(Fault::error(StoreError::Timeout).on([Operation::Set]));
+    let mut memory = MemoryConfig::default();
+    memory.max_bytes = 1;
+    let cache = QueryCache::builder().memory(memory).store(Arc::new(faults.clone())).build().unwrap();
+    let (service, mut origin) = over_mock(&cache);
+    let callers: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(get("/x")))).collect();
+    let respond = next(&mut origin, "/x").await;
+    settle().await;
+    respond.send_response(ok("fresh"));
+    let mut etags = std::collections::HashSet::new();
+    for caller in callers {
+        let answer = caller.await.unwrap().unwrap();
+        etags.insert(answer.headers()["etag"].clone());
+        assert_eq!(text(answer).await, "fresh");
+    }
+    cache.settled().await;
+    assert_eq!((etags.len(), faults.counts().struck(Operation::Set)), (1, 1));
+    let again = tokio::spawn(service.clone().oneshot(get("/x")));
+    next(&mut origin, "/x").await.send_response(ok("again"));
+    assert_eq!(text(again.await.unwrap().unwrap()).await, "again");
+}

@@ -45,3 +45,38 @@ async fn after_the_hard_timeout_a_stale_entry_answers_where_there_is_one() {
         assert_answer(caller.await.unwrap().unwrap(), "fwd=stale; detail=hard-timeout", "old").await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_over_the_bound_is_called_off_and_not_begun_again_at_once() {
+    let clock = ManualClock::new();
+    let mut limits = tower_query_cache::LimitsConfig::default();
+    limits.max_orphan_fills = 1;
+    let cache = QueryCache::builder().clock(&clock).limits(limits).build().unwrap();
+    let (inner, mut origin) = tower_test::mock::pair();
+    origin.allow(1000);
+    let policy = Policy::ttl(MINUTE).stale_if_error(MINUTE).soft_timeout(SECOND);
+    let service: Cache<Mock> = cache.layer(policy).layer(inner);
+    let mut stage = Stage { cache, clock, service, origin };
+    for path in ["/a", "/b"] {
+        let first = stage.send(get(path));
+        next(&mut stage.origin, path).await.send_response(ok(path));
+        drop(first.await.unwrap().unwrap());
+    }
+    stage.clock.advance(MINUTE);
+    let mut slow = Vec::new();
+    for path in ["/a", "/b"] {
+        let caller = stage.send(get(path));
+        slow.push(next(&mut stage.origin, path).await);
+        assert_answer(caller.await.unwrap().unwrap(), "fwd=stale; detail=soft-timeout", path).await;
+    }
+    settle().await;
+    let again = stage.service.call(get("/b")).await.unwrap();
+    assert_answer(again, "hit; ttl=0; detail=throttled", "/b").await;
+    slow.into_iter().for_each(|respond| respond.send_response(ok("new")));
+    stage.cache.settled().await;
+    assert_hit(stage.service.call(get("/a")).await.unwrap(), "new").await;
+    stage.clock.advance(SECOND);
+    let later = stage.send(get("/b"));
+    next(&mut stage.origin, "/b").await.send_response(ok("new"));
+    assert_answer(later.await.unwrap().unwrap(), "fwd=stale; stored", "new").await;
+}

@@ -16,7 +16,7 @@ impl CacheConfig {
     /// | variable | default | meaning |
     /// |---|---|---|
     /// | `ENABLE_CACHE` | `true` | `false`: the layer is a pass-through |
-    /// | `REDIS_URL` | unset | `redis://`, `redis+unix://` or `unix://`; unset or empty: memory only |
+    /// | `REDIS_URL` | unset | `redis://`, `rediss://` (feature `tls`), `redis+unix://` or `unix://`; unset or empty: memory only |
     /// | `USE_LRU_CACHE` | `false` | `true`: memory only even if `REDIS_URL` is set |
     /// | `LRU_CACHE_SIZE` | `256` | memory tier, entries |
     /// | `CACHE_TTL` | `3600` | default freshness lifetime, seconds |

@@ -7,10 +7,13 @@ mod tests;
 mod url;
 mod validate;
 
+#[cfg(feature = "tls")]
+pub(crate) use self::validate::invalid;
 #[cfg(feature = "redis")]
 pub(crate) use self::validate::namespace as check_namespace;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -58,12 +61,26 @@ pub struct MemoryConfig {
 /// The Redis tier.
 ///
 /// `Debug` hides the user and password of the URL; serialising writes the whole URL.
+///
+/// With the feature `tls`, a `rediss://` URL is spoken to over TLS 1.2 or 1.3: by the pool, the circuit breaker's probe and
+/// the leases' subscription alike. Certificates are always verified, for the URL's host; there is no `#insecure`. The files
+/// are PEM, of 1 MiB at most, and read once, when the handle is built. The process's
+/// default crypto provider of rustls is used, and where there is none, ring becomes it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    /// `redis://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
+    /// `redis://`, `rediss://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
+    ///
+    /// RESP2 is spoken unless the URL ends with `?protocol=resp3`.
     pub url: String,
+    /// File with the certificates of the authorities that may vouch for a `rediss://` server, in place of the system's.
+    /// Default: none.
+    pub tls_ca: Option<PathBuf>,
+    /// File with the client's certificate, followed by those between it and its authority. Needs `tls_key`. Default: none.
+    pub tls_cert: Option<PathBuf>,
+    /// File with the private key of `tls_cert`: PKCS #8, PKCS #1 or SEC 1, not encrypted. Default: none.
+    pub tls_key: Option<PathBuf>,
     /// Lanes (connections) at most. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
     pub max_connections: usize,
     /// Time for a connect, seconds. Default: 5. Environment: `REDIS_CONNECT_TIMEOUT`.
@@ -166,6 +183,9 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
             max_connections: 10,
             connect_timeout: Duration::from_secs(5),
             keepalive: true,
@@ -196,6 +216,9 @@ impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
             .field("url", &url::without_credentials(&self.url))
+            .field("tls_ca", &self.tls_ca)
+            .field("tls_cert", &self.tls_cert)
+            .field("tls_key", &self.tls_key.as_ref().map(|_| "…"))
             .field("max_connections", &self.max_connections)
             .field("connect_timeout", &self.connect_timeout)
             .field("keepalive", &self.keepalive)

@@ -4,14 +4,19 @@
 use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo as _, parse_redis_url};
 
 /// The schemes that are accepted.
-const SCHEMES: [&str; 3] = ["redis", "redis+unix", "unix"];
+const SCHEMES: [&str; 4] = ["redis", TLS, "redis+unix", "unix"];
 
-/// Schemes of Redis over TLS, as people write them.
-const TLS: [&str; 2] = ["rediss", "valkeys"];
+/// The scheme of Redis over TLS.
+const TLS: &str = "rediss";
 
 /// What [`check`] accepts.
-pub(super) const ACCEPTED: &str =
-    "redis://[user:password@]host[:port][/db], redis+unix:///path or unix:///path";
+pub(super) const ACCEPTED: &str = "redis://[user:password@]host[:port][/db], the same with rediss:// for TLS (feature `tls`), \
+     redis+unix:///path or unix:///path";
+
+/// Whether the URL asks for TLS.
+pub(super) fn asks_for_tls(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| scheme == TLS)
+}
 
 /// The URL in a form that is safe to show: without user, password, query and fragment.
 ///
@@ -39,9 +44,6 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("isn't a URL".to_owned());
     };
-    if let Some(tls) = TLS.iter().find(|tls| tls.eq_ignore_ascii_case(scheme)) {
-        return Err(format!("`{tls}` asks for TLS, which this version can't speak"));
-    }
     if !SCHEMES.contains(&scheme) {
         let is_scheme = scheme.len() <= 16
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
@@ -56,6 +58,9 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     }
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("white space in the `{scheme}` URL"));
+    }
+    if scheme == TLS && rest.contains('#') {
+        return Err("a `#` in the `rediss` URL; there is no `#insecure`: certificates are always verified".to_owned());
     }
     as_the_client_reads_it(url)
 }

@@ -56,6 +56,8 @@ const COUNT: Whole = whole!(1 to 1000000);
 
 const NAMESPACE: &str = "1 to 64 bytes of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`";
 const KEY_PART: &str = "at most 256 bytes";
+const WITH_TLS: &str = "files for TLS with a rediss:// URL";
+const BOTH_OR_NEITHER: &str = "both or neither";
 const CACHE_STATUS: &str =
     "an RFC 9211 name: a letter, then letters, digits and !#$%&'*+-.^_`|~:/, at most 64 bytes";
 
@@ -92,12 +94,36 @@ impl RedisConfig {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         redis_feature("redis")?;
         redis_url("redis.url", &self.url)?;
+        self.validate_tls()?;
         MAX_CONNECTIONS.check("redis.max_connections", self.max_connections)?;
         CONNECT_TIMEOUT.check("redis.connect_timeout", self.connect_timeout)?;
         REQUEST_TIME.check("redis.lookup_timeout", self.lookup_timeout)?;
         REQUEST_TIME.check("redis.write_timeout", self.write_timeout)?;
         COUNT.check("redis.queue_entries", self.queue_entries)?;
         BYTES.check("redis.queue_bytes", self.queue_bytes)
+    }
+
+    /// Checks what the files are for, but not the files.
+    fn validate_tls(&self) -> Result<(), ConfigError> {
+        for (name, file) in [
+            ("redis.tls_ca", &self.tls_ca),
+            ("redis.tls_cert", &self.tls_cert),
+            ("redis.tls_key", &self.tls_key),
+        ] {
+            if file.is_none() {
+                continue;
+            }
+            tls_feature(name)?;
+            if !url::asks_for_tls(&self.url) {
+                return Err(invalid(name, "`redis.url` doesn't ask for TLS".to_owned(), WITH_TLS));
+            }
+        }
+        let alone = match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => Some(("redis.tls_cert", "`redis.tls_key` is missing")),
+            (None, Some(_)) => Some(("redis.tls_key", "`redis.tls_cert` is missing")),
+            _ => None,
+        };
+        alone.map_or(Ok(()), |(name, missing)| Err(invalid(name, missing.to_owned(), BOTH_OR_NEITHER)))
     }
 
     /// Where the server is and who we are. Holds credentials.
@@ -148,7 +174,7 @@ impl Times {
 }
 
 /// An error in a setting that has a value.
-pub(super) fn invalid(name: &'static str, problem: String, accepted: &'static str) -> ConfigError {
+pub(crate) fn invalid(name: &'static str, problem: String, accepted: &'static str) -> ConfigError {
     ConfigError::Value { name: Cow::Borrowed(name), problem, accepted }
 }
 
@@ -182,8 +208,20 @@ pub(super) fn redis_feature(name: &'static str) -> Result<(), ConfigError> {
     }
 }
 
+/// Whether this build can speak TLS.
+fn tls_feature(name: &'static str) -> Result<(), ConfigError> {
+    if cfg!(feature = "tls") {
+        Ok(())
+    } else {
+        Err(ConfigError::Feature { name: Cow::Borrowed(name), feature: "tls" })
+    }
+}
+
 /// Checks a Redis URL.
 pub(super) fn redis_url(name: &'static str, value: &str) -> Result<(), ConfigError> {
+    if url::asks_for_tls(value) {
+        tls_feature(name)?;
+    }
     url::check(value).map_err(|problem| invalid(name, problem, url::ACCEPTED))
 }
 

@@ -13,10 +13,18 @@ pub(super) fn translate(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => server(error.code().unwrap_or_default()),
         ErrorKind::AuthenticationFailed => server("WRONGPASS"),
-        // Written by the system or by redis-rs, neither of which saw the URL's password.
-        ErrorKind::Io => StoreError::Connection(error.to_string()),
+        ErrorKind::Io => StoreError::Connection(io(error)),
         _ => StoreError::Connection(error.category().to_owned()),
     }
+}
+
+/// What the system, rustls or redis-rs wrote, none of which saw the URL's password.
+fn io(error: &RedisError) -> String {
+    #[cfg(feature = "tls")]
+    if let Some(text) = super::tls::explain(error) {
+        return text.to_owned();
+    }
+    error.to_string()
 }
 
 /// Why a connect failed.

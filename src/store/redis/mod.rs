@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! settings   what the lanes need to know of the configuration
+//! tls        the files for TLS, and its errors in our words
 //! manager    deadpool's Manager: makes a lane, probes it before it is used again
 //! lane       one connection, and what is known of its health
 //! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
@@ -25,6 +26,8 @@ mod lease;
 mod manager;
 mod probe;
 mod settings;
+#[cfg(feature = "tls")]
+mod tls;
 mod trouble;
 mod wake;
 
@@ -85,7 +88,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the field if a URL, count, time or the namespace can't be used; the bounds are those of
+    /// [`ConfigError`] names the field if a URL, count, time, file or the namespace can't be used; the bounds are those of
     /// [`CacheConfig::validate`](crate::CacheConfig::validate).
     pub fn new(config: &RedisConfig, namespace: &str) -> Result<Self, ConfigError> {
         check_namespace("namespace", namespace)?;

@@ -30,8 +30,11 @@ impl Settings {
         if config.keepalive {
             tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
         }
+        let server = config.connection_info()?.set_tcp_settings(tcp);
+        #[cfg(feature = "tls")]
+        let server = super::tls::prepare(server, config)?;
         Ok(Self {
-            server: config.connection_info()?.set_tcp_settings(tcp),
+            server,
             max_lanes: config.max_connections,
             connect_timeout: config.connect_timeout,
         })

@@ -51,12 +51,12 @@ fn a_password_is_never_printed() {
     for url in [
         "redis://someone:hunter2@host:port",
         "http://someone:hunter2@host",
-        "rediss://someone:hunter2@host",
+        "rediss://someone:hunter2@host#insecure",
         "redis://:hunter2@host/hunter2",
     ] {
         let output = refused(&[("REDIS_URL", url)]);
         let line = stderr(&output);
-        assert!(line.starts_with("axum_search: REDIS_URL: ") && line.lines().count() == 1, "{line}");
+        assert!(line.starts_with("axum_search: REDIS_URL") && line.lines().count() == 1, "{line}");
         assert!(!line.contains("hunter2") && !line.contains("someone"), "{line}");
     }
 }

@@ -173,6 +173,8 @@ fn a_bad_url_is_an_error_that_keeps_the_secret() {
         "redis://",
         "redis://u:s3cret@h /0",
         "REDIS://u:s3cret@h",
+        "RediSS://u:s3cret@h",
+        "valkeys://u:s3cret@h",
         "redis://h\n",
     ] {
         let text = error(&[("REDIS_URL", bad)]);
@@ -182,16 +184,59 @@ fn a_bad_url_is_an_error_that_keeps_the_secret() {
     assert!(error(&[("REDIS_URL", "http://u:s3cret@h")]).contains("the scheme `http` isn't one of Redis"));
 }
 
+#[cfg(not(feature = "tls"))]
 #[test]
-fn a_url_that_asks_for_tls_is_told_so() {
-    for url in ["rediss://u:s3cret@h", "RediSS://u:s3cret@h", "rediss://"] {
-        assert_eq!(
-            error(&[("REDIS_URL", url)]),
-            "REDIS_URL: `rediss` asks for TLS, which this version can't speak; \
-             accepted: redis://[user:password@]host[:port][/db], redis+unix:///path or unix:///path"
-        );
-        assert!(!format!("{:?}", RedisConfig::new(url)).contains("s3cret"));
+fn what_asks_for_tls_names_the_missing_feature() {
+    for url in ["rediss://u:s3cret@h", "rediss://", "rediss://h#insecure"] {
+        assert_eq!(error(&[("REDIS_URL", url)]), "REDIS_URL needs the crate feature `tls`");
     }
+    #[cfg(feature = "redis")]
+    for field in ["tls_ca", "tls_cert", "tls_key"] {
+        let config: CacheConfig =
+            serde_json::from_value(json!({"redis": {"url": "redis://h", field: "x.pem"}})).unwrap();
+        let expected = format!("redis.{field} needs the crate feature `tls`");
+        assert_eq!(config.validate().unwrap_err().to_string(), expected);
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn certificates_cannot_be_left_unverified() {
+    assert!(from(&[("REDIS_URL", "rediss://u:s3cret@h:6380/1?protocol=resp3")]).is_ok());
+    for url in ["rediss://u:s3cret@h#insecure", "rediss://h#", "rediss://h/#x", "rediss://:a#s3cret@h"] {
+        let text = error(&[("REDIS_URL", url)]);
+        assert!(text.contains("there is no `#insecure`: certificates are always verified"), "{text}");
+        assert!(!text.contains("s3cret") && !format!("{:?}", RedisConfig::new(url)).contains("s3cret"));
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn files_for_tls_belong_together_and_to_a_url_that_asks_for_it() {
+    let told = |redis: Value| {
+        let config: CacheConfig = serde_json::from_value(json!({ "redis": redis })).unwrap();
+        config.validate().map_err(|error| error.to_string())
+    };
+    let url = "rediss://h";
+    assert_eq!(
+        told(json!({"url": url, "tls_cert": "c.pem"})).unwrap_err(),
+        "redis.tls_cert: `redis.tls_key` is missing; accepted: both or neither"
+    );
+    assert_eq!(
+        told(json!({"url": url, "tls_key": "k.pem"})).unwrap_err(),
+        "redis.tls_key: `redis.tls_cert` is missing; accepted: both or neither"
+    );
+    for field in ["tls_ca", "tls_cert", "tls_key"] {
+        let text = told(json!({"url": "redis://h", field: "x.pem"})).unwrap_err();
+        assert!(text.starts_with(&format!("redis.{field}: `redis.url` doesn't ask for TLS; ")), "{text}");
+    }
+    assert_eq!(told(json!({"url": url, "tls_ca": "a.pem", "tls_cert": "c.pem", "tls_key": "k.pem"})), Ok(()));
+}
+
+#[test]
+fn debug_shows_no_key_that_stands_in_place_of_its_path() {
+    let config = RedisConfig { tls_key: Some("-----BEGIN s3cret".into()), ..RedisConfig::default() };
+    assert!(!format!("{config:?}").contains("s3cret"));
 }
 
 #[cfg(feature = "redis")]
@@ -201,6 +246,9 @@ fn urls_are_those_that_the_client_takes() {
         "redis://h",
         "redis://u:p@h:1/3",
         "redis://[::1]:6379",
+        "redis://h?protocol=resp2",
+        "redis://h/1?protocol=resp3",
+        "unix:///run/r.sock?protocol=resp3",
         "redis+unix:///run/r.sock",
         "unix:///run/r.sock?db=1",
     ] {
@@ -211,6 +259,7 @@ fn urls_are_those_that_the_client_takes() {
         "redis://:s3cret@h:port",
         "redis://:s3cret@h/s3cret",
         "redis://h?protocol=s3cret",
+        "redis://h?protocol=resp4",
         "redis://:s3cret@h/-1",
         "redis://0.0.0.0",
     ] {
@@ -364,5 +413,5 @@ fn stated_defaults_are_the_defaults() {
         assert_eq!(stated(text), defaults[&field], "{owner}.{field}");
         checked += 1;
     }
-    assert_eq!(checked, 25);
+    assert_eq!(checked, 28);
 }

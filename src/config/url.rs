@@ -60,7 +60,9 @@ pub(super) fn check(url: &str) -> Result<(), String> {
         return Err(format!("white space in the `{scheme}` URL"));
     }
     if scheme == TLS && rest.contains('#') {
-        return Err("a `#` in the `rediss` URL; there is no `#insecure`: certificates are always verified".to_owned());
+        return Err(
+            "a `#` in the `rediss` URL; there is no `#insecure`: certificates are always verified".to_owned()
+        );
     }
     as_the_client_reads_it(url)
 }

@@ -1,9 +1,12 @@
 //! What the integration tests share: a real `redis-server`, a scripted one, and waiting for conditions.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
 
+#[cfg(feature = "tls")]
+pub mod certificates;
 mod fake;
 mod hoard;
 pub mod http;
+pub mod log;
 pub mod mock;
 pub mod net;
 pub mod program;

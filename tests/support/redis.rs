@@ -17,6 +17,8 @@ const TRIES: u32 = 1000;
 pub struct RedisServer {
     process: Option<Child>,
     port: u16,
+    /// A second port, for TLS.
+    tls_port: Option<u16>,
     directory: PathBuf,
     args: Vec<String>,
     password: Option<String>,
@@ -30,6 +32,19 @@ impl RedisServer {
 
     /// A server with further arguments, such as `["--requirepass", "secret"]`.
     pub fn with_args(args: &[&str]) -> Self {
+        Self::on_ports(args, false)
+    }
+
+    /// A server that speaks TLS on a port of its own, with this certificate and key. It asks for no client certificate
+    /// unless further arguments, such as `["--tls-auth-clients", "yes"]`, say so; then `ca` vouches for it.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(files: &super::certificates::Files, ca: &std::path::Path, args: &[&str]) -> Self {
+        let [cert, key, ca] = [&files.cert, &files.key, ca].map(|path| path.to_str().expect("UTF-8"));
+        let tls = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca];
+        Self::on_ports(&[&tls[..], &["--tls-auth-clients", "no"], args].concat(), true)
+    }
+
+    fn on_ports(args: &[&str], tls: bool) -> Self {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let directory =
             std::env::temp_dir().join(format!("tower-query-cache-{}-{number}", std::process::id()));
@@ -38,6 +53,7 @@ impl RedisServer {
         let mut server = Self {
             process: None,
             port: free_port(),
+            tls_port: tls.then(free_port),
             directory,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             password,
@@ -48,6 +64,7 @@ impl RedisServer {
                 return server;
             }
             server.port = free_port();
+            server.tls_port = tls.then(free_port);
         }
         panic!("redis-server doesn't start");
     }
@@ -58,6 +75,20 @@ impl RedisServer {
             Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
             None => format!("redis://127.0.0.1:{}", self.port),
         }
+    }
+
+    /// The URL for TLS, with the password if there is one.
+    pub fn tls_url(&self) -> String {
+        let port = self.tls_port();
+        match &self.password {
+            Some(password) => format!("rediss://:{password}@127.0.0.1:{port}"),
+            None => format!("rediss://127.0.0.1:{port}"),
+        }
+    }
+
+    /// The port for TLS on loopback.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a server with TLS")
     }
 
     /// The port on loopback.
@@ -142,6 +173,7 @@ impl RedisServer {
             ])
             .arg("--dir")
             .arg(&self.directory)
+            .args(self.tls_port.iter().flat_map(|port| ["--tls-port".to_owned(), port.to_string()]))
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

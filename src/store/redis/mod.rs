@@ -12,7 +12,7 @@
 //! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
 //! lanes      slots by role; the pick, growth
 //! probe      the one command while the circuit breaker is open
-//! trouble    the text of the last failure, logged once an episode
+//! trouble    the text of the last failure, and refusals, each logged once an episode
 //! lease      who fills a key, among all processes
 //! wake       a subscription of its own, by which they hear that a lease was given back
 //! failure    redis-rs's errors in our words, which hold no credentials
@@ -46,6 +46,7 @@ use tokio::sync::watch;
 use self::lanes::Lanes;
 use self::lease::Powers;
 use self::settings::Settings;
+use self::trouble::Refusals;
 use self::wake::Wake;
 use crate::clock::millis;
 use crate::config::{RedisConfig, check_namespace};
@@ -78,6 +79,7 @@ pub struct RedisStore {
     lookup_timeout: Duration,
     write_timeout: Duration,
     powers: Powers,
+    refusals: Refusals,
     wake: Arc<Wake>,
     /// The keepers, and whoever listens for leases, end when this is dropped.
     _open: watch::Sender<()>,
@@ -103,6 +105,7 @@ impl RedisStore {
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
             powers: Powers::default(),
+            refusals: Refusals::default(),
             wake,
             _open: open,
         })
@@ -130,11 +133,13 @@ impl RedisStore {
 
     /// Sends a write of about `size` bytes, the reply of which says nothing but that it was done.
     async fn write(&self, command: Cmd, size: usize) -> Result<(), StoreError> {
-        within(self.write_timeout, async {
+        let done = within(self.write_timeout, async {
             let lane = self.lanes.write(size).await?;
             lane.run(&command).await.map(drop)
         })
-        .await
+        .await;
+        self.refusals.note(&done);
+        done
     }
 }
 
@@ -143,7 +148,9 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut command = Cmd::with_capacity(2, 3 + self.prefix.len() + 43);
             command.arg("GET").arg(self.name(key));
-            match within(self.lookup_timeout, self.look_up(&command)).await? {
+            let found = within(self.lookup_timeout, self.look_up(&command)).await;
+            self.refusals.note(&found);
+            match found? {
                 Value::BulkString(value) => Ok(Some(Bytes::from(value))),
                 Value::Nil => Ok(None),
                 _ => Err(StoreError::Server("GET was answered with another type".to_owned())),

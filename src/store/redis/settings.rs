@@ -33,10 +33,6 @@ impl Settings {
         let server = config.connection_info()?.set_tcp_settings(tcp);
         #[cfg(feature = "tls")]
         let server = super::tls::prepare(server, config)?;
-        Ok(Self {
-            server,
-            max_lanes: config.max_connections,
-            connect_timeout: config.connect_timeout,
-        })
+        Ok(Self { server, max_lanes: config.max_connections, connect_timeout: config.connect_timeout })
     }
 }

@@ -27,7 +27,6 @@ fn urls_that_cannot_be_used_are_refused_by_name_and_without_their_password() {
         "redis://u:hunter2@host/-1",
         "redis://u:hunter2@host?protocol=9",
         "redis-sentinel://u:hunter2@host",
-        "rediss://u:hunter2@host",
     ] {
         let text = refusal(&config(url));
         assert!(text.starts_with("redis.url: ") && text.contains("accepted: redis://"), "{url}: {text}");

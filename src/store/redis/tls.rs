@@ -91,18 +91,18 @@ fn read(name: &'static str, path: &Path, accepted: &'static str) -> Result<Vec<u
 /// Makes of the files what redis-rs will make of them.
 fn check(root_cert: Option<&[u8]>, client: Option<&ClientTlsConfig>) -> Result<(), ConfigError> {
     let mut roots = RootCertStore::empty();
-    for certificate in root_cert.map(|pem| certificates("redis.tls_ca", pem)).transpose()?.unwrap_or_default() {
+    for certificate in root_cert.map(|pem| certificates("redis.tls_ca", pem)).transpose()?.unwrap_or_default()
+    {
         roots.add(certificate).map_err(|_| {
             invalid("redis.tls_ca", "holds a certificate that can't be read".to_owned(), CERTIFICATES)
         })?;
     }
     let provider = CryptoProvider::get_default().cloned();
-    let config = ClientConfig::builder_with_provider(
-        provider.unwrap_or_else(|| Arc::new(ring::default_provider())),
-    )
-    .with_safe_default_protocol_versions()
-    .map_err(|_| invalid("redis.url", "the crypto provider lacks TLS".to_owned(), URL))?
-    .with_root_certificates(roots);
+    let config =
+        ClientConfig::builder_with_provider(provider.unwrap_or_else(|| Arc::new(ring::default_provider())))
+            .with_safe_default_protocol_versions()
+            .map_err(|_| invalid("redis.url", "the crypto provider lacks TLS".to_owned(), URL))?
+            .with_root_certificates(roots);
     let Some(client) = client else { return Ok(()) };
     let chain = certificates("redis.tls_cert", &client.client_cert)?;
     let unusable = |problem: &str| invalid("redis.tls_key", problem.to_owned(), KEY);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower_query_cache::{Key, RedisConfig, RedisStore, Store};
 
 use self::support::store::{LIFE, clients, connected, key, name_of_key_0, open, patient, value};
@@ -183,6 +184,60 @@ async fn a_unix_socket_and_a_database_number_work() {
 }
 
 #[tokio::test]
+async fn resp3_does_all_that_resp2_does() {
+    let server = RedisServer::with_args(&["--unixsocket", "redis.sock"]);
+    let socket = server.directory().join("redis.sock");
+    for (number, (url, resp)) in [
+        (server.url() + "/1", "2"),
+        (server.url() + "/2?protocol=resp2", "2"),
+        (server.url() + "/3?protocol=resp3", "3"),
+        (format!("redis+unix://{}?db=4&protocol=resp3", socket.display()), "3"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let store = open(&patient(url));
+        store.ready().await.unwrap();
+        assert_eq!(store.get(&key(0)).await.unwrap(), None);
+        for size in [1, 100_000] {
+            store.set(&key(0), value(size), LIFE).await.unwrap();
+            assert_eq!(store.get(&key(0)).await.unwrap(), Some(value(size)));
+        }
+        store.probe().await.unwrap();
+
+        let leases = store.leases().unwrap();
+        let (one, two) = (key(1), key(2));
+        let lease = leases.acquire(&one, LIFE).await.unwrap().unwrap();
+        assert!(leases.acquire(&one, LIFE).await.unwrap().is_none(), "held");
+        // The first word is the subscription's own: something may have been missed before.
+        timeout(LIFE, leases.given_back(&one)).await.unwrap();
+        let (told, put) =
+            tokio::join!(timeout(LIFE, leases.given_back(&one)), leases.commit(&one, &lease, value(9), LIFE));
+        assert!(told.is_ok() && put.unwrap());
+        assert_eq!(store.get(&one).await.unwrap(), Some(value(9)));
+        let lease = leases.acquire(&two, LIFE).await.unwrap().unwrap();
+        let (told, released) =
+            tokio::join!(timeout(LIFE, leases.given_back(&two)), leases.release(&two, &lease));
+        assert!(told.is_ok() && released.is_ok());
+        assert!(leases.acquire(&two, LIFE).await.unwrap().is_some(), "given back");
+
+        let status = store.status().await.unwrap();
+        assert_eq!(status.keys, Some(3), "two entries and a lease");
+        assert!(status.memory_used.is_some() && status.uptime_seconds.is_some(), "{status:?}");
+        store.remove(&key(0)).await.unwrap();
+        assert_eq!(store.get(&key(0)).await.unwrap(), None);
+
+        let database = format!("db={}", number + 1);
+        let list = server.cli(&["CLIENT", "LIST"]);
+        let ours: Vec<&str> = list.lines().filter(|line| !line.contains("cmd=client|list")).collect();
+        let lanes = ours.iter().filter(|line| line.contains(&database)).count();
+        assert!(lanes >= 3 && ours.iter().all(|line| line.contains(&format!("resp={resp}"))), "{list}");
+        drop(store);
+        eventually("its connections are closed", || clients(&server, "id").len() == 1).await;
+    }
+}
+
+#[tokio::test]
 async fn the_documented_acl_rule_is_enough() {
     let redis = RedisServer::start();
     let rule = include_str!("../src/docs/crate.md")
@@ -192,16 +247,20 @@ async fn the_documented_acl_rule_is_enough() {
     let setuser: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
     assert_eq!(redis.cli(&setuser).trim(), "OK");
 
-    let mut config = RedisConfig::default();
-    config.url = redis.url().replace("redis://", "redis://cache:secret@");
-    let store = RedisStore::new(&config, "tqc").unwrap();
-    store.ready().await.unwrap();
-    let key = Key::from_bytes([7; 32]);
-    store.set(&key, Bytes::from_static(b"value"), Duration::from_secs(60)).await.unwrap();
-    assert_eq!(store.get(&key).await.unwrap().unwrap(), "value");
-    store.remove(&key).await.unwrap();
-    store.probe().await.unwrap();
-    let status = store.status().await.unwrap();
-    assert_eq!(status.keys, Some(0));
-    assert!(status.memory_used.is_some() && status.uptime_seconds.is_some(), "{status:?}");
+    for place in ["", "?protocol=resp3", "/1"] {
+        if place == "/1" {
+            assert_eq!(redis.cli(&["ACL", "SETUSER", "cache", "+select"]).trim(), "OK");
+        }
+        let url = redis.url().replace("redis://", "redis://cache:secret@") + place;
+        let store = RedisStore::new(&RedisConfig::new(url), "tqc").unwrap();
+        store.ready().await.unwrap();
+        let key = Key::from_bytes([7; 32]);
+        store.set(&key, Bytes::from_static(b"value"), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap().unwrap(), "value");
+        store.remove(&key).await.unwrap();
+        store.probe().await.unwrap();
+        let status = store.status().await.unwrap();
+        assert_eq!(status.keys, Some(0));
+        assert!(status.memory_used.is_some() && status.uptime_seconds.is_some(), "{status:?}");
+    }
 }

@@ -42,7 +42,7 @@ async fn hits(server: &RedisServer, config: &RedisConfig) -> u64 {
 #[tokio::test]
 async fn hits_with_an_authority_of_ones_own() {
     let authority = Authority::new();
-    for (protocol, version) in [("", "2"), ("?protocol=resp3", "3")] {
+    for (protocol, version) in [("/5", "2"), ("/6?protocol=resp3", "3")] {
         let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &[]);
         let config = trusting(&authority, server.tls_url() + protocol);
         let hits = hits(&server, &config).await;

@@ -1,7 +1,7 @@
 //! The last failure to connect: told in the statistics, logged once an episode. And what the server refuses although it
 //! answers, logged once an episode too.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,42 +11,58 @@ use crate::store::StoreError;
 /// Without a refusal for this long, the next one is another episode.
 const EPISODE: Duration = Duration::from_secs(60);
 
+/// Reasons of one episode that are worth a warning.
+const REASONS: usize = 8;
+
 /// What keeps lanes from being up, if anything does.
 #[derive(Debug, Default)]
-pub(super) struct Trouble(Mutex<Option<String>>);
+pub(super) struct Trouble(Mutex<Episode>);
+
+#[derive(Debug, Default)]
+struct Episode {
+    last: Option<String>,
+    /// The reasons that were logged.
+    told: Vec<String>,
+}
 
 impl Trouble {
-    /// A connect failed. Only a new reason is worth a warning: retries go on for hours.
+    /// A connect failed. Only a new reason is worth a warning: retries go on for hours, and one fault may show in turns as
+    /// a refusal and as a reset.
     pub(super) fn failed(&self, error: &StoreError) {
         let text = error.to_string();
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() == Some(&text) {
+        let mut episode = self.lock();
+        if episode.told.contains(&text) || episode.told.len() >= REASONS {
             tracing::debug!(error = %text, "Redis is still out of reach");
         } else {
             tracing::warn!(error = %text, "Redis is out of reach; requests go on without it");
-            *last = Some(text);
+            episode.told.push(text.clone());
         }
+        episode.last = Some(text);
     }
 
     /// A lane broke. Why the others can't be had, if that is known, says more.
     pub(super) fn broke(&self) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none() {
+        let mut episode = self.lock();
+        if episode.last.is_none() {
             tracing::warn!("a Redis connection broke or fell silent; requests go on without it");
-            *last = Some("the connection broke or fell silent".to_owned());
+            episode.last = Some("the connection broke or fell silent".to_owned());
         }
     }
 
     /// A lane is up.
     pub(super) fn passed(&self) {
-        if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+        if std::mem::take(&mut *self.lock()).last.is_some() {
             tracing::info!("Redis is back");
         }
     }
 
     /// The text of the failure.
     pub(super) fn text(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().last.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Episode> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,6 +145,14 @@ mod tests {
             trouble.broke();
             trouble.broke();
             assert_eq!(warnings(), 2, "another episode");
+
+            trouble.passed();
+            for number in 0..100 {
+                trouble.failed(&refused);
+                trouble.failed(&StoreError::Server("NOAUTH".to_owned()));
+                trouble.failed(&StoreError::Connection(number.to_string()));
+            }
+            assert_eq!(warnings(), 2 + REASONS, "reasons that take turns, and too many of them");
         });
     }
 }

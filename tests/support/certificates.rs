@@ -8,6 +8,8 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
+use super::RedisServer;
+
 /// Counts authorities, so that each has a directory of its own.
 static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
 
@@ -46,6 +48,11 @@ impl Authority {
     /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// A server that shows this certificate, and takes those of this authority.
+    pub fn server(&self, shown: &Files, args: &[&str]) -> RedisServer {
+        RedisServer::with_tls([&shown.cert, &shown.key, &self.ca()], args)
     }
 
     /// The file with its own certificate.

@@ -35,11 +35,11 @@ impl RedisServer {
         Self::on_ports(args, false)
     }
 
-    /// A server that speaks TLS on a port of its own, with this certificate and key. It asks for no client certificate
-    /// unless further arguments, such as `["--tls-auth-clients", "yes"]`, say so; then `ca` vouches for it.
-    #[cfg(feature = "tls")]
-    pub fn with_tls(files: &super::certificates::Files, ca: &std::path::Path, args: &[&str]) -> Self {
-        let [cert, key, ca] = [&files.cert, &files.key, ca].map(|path| path.to_str().expect("UTF-8"));
+    /// A server that speaks TLS on a port of its own, with these files: its certificate and key, and its clients'
+    /// authority. It asks for no client certificate unless further arguments, such as `["--tls-auth-clients", "yes"]`,
+    /// say so.
+    pub fn with_tls(files: [&std::path::Path; 3], args: &[&str]) -> Self {
+        let [cert, key, ca] = files.map(|path| path.to_str().expect("UTF-8"));
         let tls = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca];
         Self::on_ports(&[&tls[..], &["--tls-auth-clients", "no"], args].concat(), true)
     }

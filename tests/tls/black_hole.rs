@@ -10,7 +10,7 @@ use crate::support::certificates::Authority;
 use crate::support::http::text;
 use crate::support::site::stats;
 use crate::support::store::SLACK;
-use crate::support::{FakeRedis, RedisServer, eventually, eventually_async};
+use crate::support::{FakeRedis, eventually, eventually_async};
 use crate::{HOST, over, trusting};
 
 const REQUESTS: usize = 500;
@@ -72,7 +72,7 @@ async fn a_handshake_that_is_never_answered_costs_no_request_anything() {
 #[tokio::test]
 async fn a_handshake_that_stops_in_the_middle_costs_no_request_anything() {
     let authority = Authority::new();
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &[]);
+    let server = authority.server(&authority.issue(HOST), &[]);
     for bytes in [1, 200, 600] {
         assert_free(&format!("{bytes} bytes of a handshake"), stop_after(server.tls_port(), bytes).await)
             .await;
@@ -82,7 +82,7 @@ async fn a_handshake_that_stops_in_the_middle_costs_no_request_anything() {
 #[tokio::test]
 async fn a_server_that_freezes_under_tls_is_left_and_found_again() {
     let authority = Authority::new();
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &[]);
+    let server = authority.server(&authority.issue(HOST), &[]);
     let mut config = trusting(&authority, server.tls_url());
     config.lookup_timeout = Duration::from_millis(50);
     let (cache, site) = over(config);

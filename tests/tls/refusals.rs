@@ -12,7 +12,7 @@ use crate::support::certificates::Authority;
 use crate::support::http::text;
 use crate::support::log::Log;
 use crate::support::site::{stats, stats_text};
-use crate::support::{RedisServer, eventually, eventually_async};
+use crate::support::{eventually, eventually_async};
 use crate::{HOST, over, showing, trusting};
 
 const REQUESTS: usize = 400;
@@ -64,7 +64,7 @@ async fn assert_told(what: &str, config: RedisConfig, reason: &str) {
 #[tokio::test]
 async fn an_authority_that_is_not_trusted() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &[]);
+    let server = authority.server(&authority.issue(HOST), &[]);
     let reason = "connection: TLS: the server's certificate is from an authority that isn't trusted";
     assert_told("another authority", trusting(&other, server.tls_url()), reason).await;
     let mut of_the_system = trusting(&other, server.tls_url());
@@ -75,7 +75,7 @@ async fn an_authority_that_is_not_trusted() {
 #[tokio::test]
 async fn an_expired_certificate() {
     let authority = Authority::new();
-    let server = RedisServer::with_tls(&authority.issue_until(HOST, 2001), &authority.ca(), &[]);
+    let server = authority.server(&authority.issue_until(HOST, 2001), &[]);
     let config = trusting(&authority, server.tls_url());
     assert_told("expired", config, "connection: TLS: the server's certificate has expired").await;
 }
@@ -83,7 +83,7 @@ async fn an_expired_certificate() {
 #[tokio::test]
 async fn a_certificate_for_another_name() {
     let authority = Authority::new();
-    let server = RedisServer::with_tls(&authority.issue("other.test"), &authority.ca(), &[]);
+    let server = authority.server(&authority.issue("other.test"), &[]);
     let config = trusting(&authority, server.tls_url());
     assert_told("another name", config, "connection: TLS: the server's certificate is for another name")
         .await;
@@ -93,7 +93,7 @@ async fn a_certificate_for_another_name() {
 async fn no_client_certificate_where_one_is_required() {
     let authority = Authority::new();
     let required = ["--tls-auth-clients", "yes"];
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &required);
+    let server = authority.server(&authority.issue(HOST), &required);
     let config = trusting(&authority, server.tls_url());
     assert_told("no client certificate", config, "connection: TLS: the server asks for a client certificate")
         .await;
@@ -103,7 +103,7 @@ async fn no_client_certificate_where_one_is_required() {
 async fn a_client_certificate_of_another_authority() {
     let (authority, other) = (Authority::new(), Authority::new());
     let required = ["--tls-auth-clients", "yes"];
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &required);
+    let server = authority.server(&authority.issue(HOST), &required);
     let config = showing(&other.issue("client"), trusting(&authority, server.tls_url()));
     assert_told(
         "another's client certificate",
@@ -117,7 +117,7 @@ async fn a_client_certificate_of_another_authority() {
 async fn a_wrong_password() {
     let authority = Authority::new();
     let password = ["--requirepass", "correct-horse"];
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &password);
+    let server = authority.server(&authority.issue(HOST), &password);
     let url = server.tls_url().replace("correct-horse", "hunter2");
     let reason = "server: WRONGPASS: the server refuses the user or the password";
     assert_told("wrong password", trusting(&authority, url.clone()), reason).await;
@@ -127,7 +127,7 @@ async fn a_wrong_password() {
 #[tokio::test]
 async fn a_user_without_rights() {
     let authority = Authority::new();
-    let server = RedisServer::with_tls(&authority.issue(HOST), &authority.ca(), &[]);
+    let server = authority.server(&authority.issue(HOST), &[]);
     server.cli(&["ACL", "SETUSER", "nobody", "on", ">hunter2", "~other:*", "-@all"]);
     let url = server.tls_url().replace("rediss://", "rediss://nobody:hunter2@");
     assert_told("no rights", trusting(&authority, url), "server: NOPERM: the user may not do this").await;

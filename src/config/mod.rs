@@ -62,10 +62,10 @@ pub struct MemoryConfig {
 ///
 /// `Debug` hides the user and password of the URL; serialising writes the whole URL.
 ///
-/// With the feature `tls`, a `rediss://` URL is spoken to over TLS 1.2 or 1.3: by the pool, the circuit breaker's probe and
-/// the leases' subscription alike. Certificates are always verified, for the URL's host; there is no `#insecure`. The files
-/// are PEM, of 1 MiB at most, and read once, when the handle is built. The process's
-/// default crypto provider of rustls is used, and where there is none, ring becomes it.
+/// With the feature `tls`, a `rediss://` URL is spoken to over TLS 1.2 or 1.3: by the pool, the circuit breaker's probe
+/// and the leases' subscription alike. Certificates are always verified, for the URL's host; there is no `#insecure`. The
+/// files are PEM, of 1 MiB at most, and read once, when the handle is built. rustls's crypto provider is the process's
+/// default; where there is none, ring becomes it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

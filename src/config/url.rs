@@ -10,8 +10,8 @@ const SCHEMES: [&str; 4] = ["redis", TLS, "redis+unix", "unix"];
 const TLS: &str = "rediss";
 
 /// What [`check`] accepts.
-pub(super) const ACCEPTED: &str = "redis://[user:password@]host[:port][/db], the same with rediss:// for TLS (feature `tls`), \
-     redis+unix:///path or unix:///path";
+pub(super) const ACCEPTED: &str = "redis://[user:password@]host[:port][/db], the same with rediss:// for TLS \
+     (feature `tls`), redis+unix:///path or unix:///path";
 
 /// Whether the URL asks for TLS.
 pub(super) fn asks_for_tls(url: &str) -> bool {

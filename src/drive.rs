@@ -56,19 +56,19 @@ where
     R::Error: Send + 'static,
 {
     if let Some(response) = miss.while_revalidated() {
-        miss.refresh(Look::First);
+        miss.refresh(Look::First, None);
         return Ok(response);
     }
     if let Some(entry) = miss.look_up().await {
         miss.route.stats.hit_shared();
         let response = miss.answer(&entry, How::Hit);
         if miss.is_due(&entry) {
-            miss.ahead(entry, Look::Done);
+            miss.refresh(Look::Done, Some(entry));
         }
         return Ok(response);
     }
     if let Some(response) = miss.while_revalidated() {
-        miss.refresh(Look::Done);
+        miss.refresh(Look::Done, None);
         return Ok(response);
     }
     if conditional::is_for_origin(&miss.head.headers) {

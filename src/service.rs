@@ -126,7 +126,7 @@ impl<S, K> Cache<S, K> {
         }
         let target = shared.tiers.target(route, primary, &parts.headers);
         if target.key == entry.key {
-            self.miss(route, parts, body, target).ahead(entry, Look::First);
+            self.miss(route, parts, body, target).refresh(Look::First, Some(entry));
         }
     }
 

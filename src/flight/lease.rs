@@ -10,7 +10,7 @@ use http::Response;
 use http_body::Body;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Context, Filled};
+use super::{Context, Filled, Lead};
 use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::entry::Entry;
@@ -26,7 +26,7 @@ const HOLDERS: usize = 2;
 impl Context {
     /// Takes the lease of the key, where the policy asks for one, or waits for the fill of the process that has it. What
     /// that one stored; `None`: this process is to fill.
-    pub(super) async fn await_turn(&mut self) -> Option<Filled> {
+    pub(super) async fn await_turn(&mut self, lead: &Lead) -> Option<Filled> {
         let life = self.route.rules.lease.filter(|_| !self.unanswered)?;
         let shared = Arc::clone(&self.shared);
         let tier = shared.tiers.shared.as_ref()?;
@@ -53,7 +53,9 @@ impl Context {
                 self.held = None;
                 continue;
             }
-            let woken = timeout_at(patience.min(Instant::now() + POLL), given_back?).await.is_ok();
+            let given_back = given_back?;
+            lead.await_turn();
+            let woken = timeout_at(patience.min(Instant::now() + POLL), given_back).await.is_ok();
             if woken {
                 // Before another try for the lease, or all waiters would take it in turn only to look.
                 let limit = Instant::now() + tier.lookup_timeout;
@@ -73,7 +75,8 @@ impl Context {
         let found = tiers.look_again(tier, &mut self.target, &self.head.headers, limit).await?;
         let now = self.shared.clock.now();
         // What an early refresh finds may be what it is to refresh.
-        let found = found.filter(|entry| !self.route.rules.stale.refresh_is_due(entry, now));
+        let rules = &self.route.rules.stale;
+        let found = found.filter(|entry| !(self.refresh && rules.refresh_is_due(entry, now)));
         Ok(found.map(|entry| {
             self.held = None;
             self.shared.stats.lease_followed();

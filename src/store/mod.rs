@@ -25,10 +25,12 @@ pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 
 use crate::key::Key;
 
@@ -146,6 +148,15 @@ impl Lease {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// What a store does on a request's way. Its panic is a failure like any other, and not the request's.
+async fn guarded<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> StoreError {
+    StoreError::Connection("the store panicked".to_owned())
 }
 
 /// Figures that a shared tier's server gives; `None` where it doesn't.

@@ -41,7 +41,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::lanes::Lanes;
-use self::lease::Powers;
+use self::lease::Returns;
 use self::settings::Settings;
 use self::wake::Wake;
 use crate::clock::millis;
@@ -75,7 +75,7 @@ pub struct RedisStore {
     probe_timeout: Duration,
     lookup_timeout: Duration,
     write_timeout: Duration,
-    powers: Powers,
+    returns: Returns,
     wake: Arc<Wake>,
     /// The keepers, and whoever listens for leases, end when this is dropped.
     _open: watch::Sender<()>,
@@ -93,14 +93,16 @@ impl RedisStore {
         let settings = Settings::new(config)?;
         let (open, closed) = watch::channel(());
         let wake = Arc::new(Wake::new(&settings, namespace, closed.clone())?);
+        let lanes = Arc::new(Lanes::new(settings, closed)?);
         Ok(Self {
-            lanes: Arc::new(Lanes::new(settings, closed)?),
+            returns: Returns::new(&lanes, config.write_timeout),
+            lanes,
             prefix: format!("{namespace}:v1:e:"),
             probe_name: format!("{namespace}:v1:probe"),
             probe_timeout: config.probe_timeout(),
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
-            powers: Powers::default(),
+
             wake,
             _open: open,
         })

@@ -9,18 +9,11 @@ use std::time::Duration;
 use support::http::{cache_status, ok, ok_with, text};
 use support::proxy::{self, Proxy};
 use support::site::{MINUTE, Site, stats};
-use support::store::{config, key, open};
+use support::store::{config, key, open, skip};
 use support::{RedisServer, eventually};
-use tokio::time::{self, Instant, timeout};
+use tokio::time::{Instant, timeout};
 use tower_query_cache::test_util::{Fault, FaultStore, MemoryStore};
 use tower_query_cache::{Policy, QueryCache, RedisConfig, Store, StoreError};
-
-/// Time goes by at once, for timers too; before and after it goes as ever, so that sockets answer.
-async fn skip(time: Duration) {
-    time::pause();
-    time::advance(time).await;
-    time::resume();
-}
 
 #[tokio::test]
 async fn a_retry_has_what_the_first_try_left_of_the_budget() {
@@ -47,7 +40,10 @@ async fn a_retry_has_what_the_first_try_left_of_the_budget() {
     eventually("the second try is sent", || lookups() == 2).await;
     skip(BUDGET / 2).await;
     let (result, taken) = looking.await.unwrap();
-    println!("first lane cut after {:?}, second silent: the lookup ended after {taken:?} of {BUDGET:?}", BUDGET / 2);
+    println!(
+        "first lane cut after {:?}, second silent: the lookup ended after {taken:?} of {BUDGET:?}",
+        BUDGET / 2
+    );
     assert!(matches!(result, Err(StoreError::Timeout)), "{result:?}");
     // A budget of its own for the retry would end at 12 s.
     assert!(taken >= BUDGET && taken < BUDGET * 3 / 2, "{taken:?}");

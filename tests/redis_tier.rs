@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use tower_query_cache::{Key, RedisConfig, RedisStore, Store};
+use tower_query_cache::{Key, RedisStore, Store};
 
-use self::support::store::{LIFE, clients, connected, key, name_of_key_0, open, patient, value};
+use self::support::store::{
+    LIFE, clients, config, connected, documented_user, key, name_of_key_0, open, patient, value,
+};
 use self::support::{RedisServer, eventually};
 
 #[tokio::test]
@@ -185,16 +187,7 @@ async fn a_unix_socket_and_a_database_number_work() {
 #[tokio::test]
 async fn the_documented_acl_rule_is_enough() {
     let redis = RedisServer::start();
-    let rule = include_str!("../src/docs/crate.md")
-        .lines()
-        .find_map(|line| line.strip_prefix("ACL SETUSER cache "))
-        .expect("the rule in the docs");
-    let setuser: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
-    assert_eq!(redis.cli(&setuser).trim(), "OK");
-
-    let mut config = RedisConfig::default();
-    config.url = redis.url().replace("redis://", "redis://cache:secret@");
-    let store = RedisStore::new(&config, "tqc").unwrap();
+    let store = RedisStore::new(&config(documented_user(&redis)), "tqc").unwrap();
     store.ready().await.unwrap();
     let key = Key::from_bytes([7; 32]);
     store.set(&key, Bytes::from_static(b"value"), Duration::from_secs(60)).await.unwrap();

@@ -183,8 +183,9 @@ async fn a_fill_that_is_cancelled_gives_its_lease_back() {
 async fn an_entry_that_the_queue_has_no_room_for_gives_its_lease_back() {
     let redis = RedisServer::start();
     let mut config = patient(redis.url());
-    config.queue_bytes = 1;
-    let node = Node::with(config, Policy::ttl(MINUTE).lease(LONG), |_| ok("page")).await;
+    // Room for the body, and not for the head before it.
+    config.queue_bytes = 4;
+    let node = Node::with(config, Policy::ttl(MINUTE).lease(LONG).max_body(4), |_| ok("page")).await;
     node.open(1);
     assert_eq!(text(node.get("/a").await.unwrap()).await, "page");
     node.cache.settled().await;

@@ -113,7 +113,8 @@ pub trait Leases: Send + Sync {
     fn acquire<'a>(&'a self, key: &'a Key, life: Duration) -> StoreFuture<'a, Option<Lease>>;
 
     /// Puts `value` under `key` for `life` and gives the lease back, in one atomic step. False, and nothing is put: the lease
-    /// was lost, and another holder has it now or has put its own value already.
+    /// was lost, and another holder has it now, or what stands under `key` isn't what stood there when it was taken. A lease
+    /// that merely ran out is no obstacle.
     fn commit<'a>(
         &'a self,
         key: &'a Key,

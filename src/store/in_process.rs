@@ -1,8 +1,6 @@
 //! A store in this process, for tests without a server.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use super::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 use crate::key::Key;
 
 /// Leases given back that a waiter may be behind. One that is further behind wakes for nothing, which it bears.
@@ -233,7 +231,7 @@ impl Leases for MemoryStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
         // Now and not when it is polled: what is given back from here on counts.
         let mut given_back = self.given_back.subscribe();
         Box::pin(async move {

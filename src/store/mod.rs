@@ -9,6 +9,8 @@ mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(test)]
+mod testing;
 mod tiers;
 mod writer;
 

@@ -45,42 +45,24 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::store::testing::Log;
 
     #[test]
     fn an_episode_is_warned_of_once_per_reason() {
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&log);
-        let subscriber =
-            tracing_subscriber::fmt().with_writer(move || Log(Arc::clone(&writer))).with_ansi(false).finish();
-        let warnings = || String::from_utf8_lossy(&log.lock().unwrap()).matches("WARN").count();
-        tracing::subscriber::with_default(subscriber, || {
-            let trouble = Trouble::default();
-            let refused = StoreError::Server("WRONGPASS".to_owned());
-            (0..100).for_each(|_| trouble.failed(&refused));
-            assert_eq!(warnings(), 1);
-            trouble.broke();
-            assert_eq!((warnings(), trouble.text()), (1, Some(refused.to_string())));
+        let (log, _logging) = Log::start();
+        let warnings = || log.text().matches("WARN").count();
+        let trouble = Trouble::default();
+        let refused = StoreError::Server("WRONGPASS".to_owned());
+        (0..100).for_each(|_| trouble.failed(&refused));
+        assert_eq!(warnings(), 1);
+        trouble.broke();
+        assert_eq!((warnings(), trouble.text()), (1, Some(refused.to_string())));
 
-            trouble.passed();
-            assert_eq!(trouble.text(), None);
-            trouble.broke();
-            trouble.broke();
-            assert_eq!(warnings(), 2, "another episode");
-        });
+        trouble.passed();
+        assert_eq!(trouble.text(), None);
+        trouble.broke();
+        trouble.broke();
+        assert_eq!(warnings(), 2, "another episode");
     }
 }

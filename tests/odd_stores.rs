@@ -4,8 +4,7 @@
 mod support;
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_query_cache::test_util::{ManualClock, MemoryStore};
 use tower_query_cache::{
-    Key, Lease, Leases, MemoryConfig, Policy, PoolStatus, QueryCache, Store, StoreFuture, StoreStatus,
+    GivenBack, Key, Lease, Leases, MemoryConfig, Policy, PoolStatus, QueryCache, Store, StoreFuture,
+    StoreStatus,
 };
 
 /// What the store does.
@@ -30,6 +30,8 @@ enum Odd {
     /// Another holder has every lease until then.
     FreeAfter(Instant),
     NeverFree,
+    /// And it never knows whether one was given back.
+    MissesWords,
 }
 
 struct OddStore {
@@ -93,8 +95,11 @@ impl Leases for OddStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn given_back<'a>(&'a self, _: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(pending())
+    fn given_back<'a>(&'a self, _: &'a Key) -> GivenBack<'a> {
+        match self.odd {
+            Odd::MissesWords => Box::pin(ready(false)),
+            _ => Box::pin(pending()),
+        }
     }
 }
 
@@ -151,6 +156,13 @@ async fn a_holder_that_died_or_hangs_costs_each_other_process_one_call() {
     let beside_hung = calls(Odd::NeverFree, MINUTE, Duration::from_millis(100)).await;
     println!("100 requests: {after_dead} call after a holder died, {beside_hung} beside one that hangs");
     assert_eq!((after_dead, beside_hung), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_words_send_nobody_to_the_origin_beside_a_live_holder() {
+    let start = Instant::now();
+    assert_eq!(calls(Odd::MissesWords, MINUTE, Duration::ZERO).await, 1);
+    assert_eq!(start.elapsed().as_secs(), 5, "as long as for another's fill in this process");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::Response;
 use http_body::Body;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Context, Filled, Lead};
 use crate::answer::{self, How};
@@ -23,6 +23,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// Holders that may give up before a waiter goes on by itself, as many as fills within one process.
 const HOLDERS: usize = 2;
 
+/// Times that a waiter looks at once because its store may have missed a word, as after a reconnect.
+const MISSES: usize = 3;
+
 impl Context {
     /// Takes the lease of the key, where the policy asks for one, or waits for the fill of the process that has it. What
     /// that one stored; `None`: this process is to fill.
@@ -32,7 +35,7 @@ impl Context {
         let tier = shared.tiers.shared.as_ref()?;
         let leases = tier.store.leases()?;
         let patience = Instant::now() + shared.limits.coalesce_timeout;
-        let mut given_up = 0;
+        let (mut given_up, mut missed) = (0, 0);
         while Instant::now() < patience {
             if !tier.breaker.is_closed() {
                 return None;
@@ -55,14 +58,21 @@ impl Context {
             }
             let given_back = given_back?;
             lead.await_turn();
-            let woken = timeout_at(patience.min(Instant::now() + POLL), given_back).await.is_ok();
-            if woken {
-                // Before another try for the lease, or all waiters would take it in turn only to look.
-                let limit = Instant::now() + tier.lookup_timeout;
-                if let Some(filled) = self.look_again(tier, limit).await.ok()? {
-                    return Some(filled);
-                }
+            let tick = patience.min(Instant::now() + POLL);
+            let Ok(named) = timeout_at(tick, given_back).await else { continue };
+            // Before another try for the lease, or all waiters would take it in turn only to look.
+            let limit = Instant::now() + tier.lookup_timeout;
+            if let Some(filled) = self.look_again(tier, limit).await.ok()? {
+                return Some(filled);
+            }
+            if named {
                 given_up += 1;
+                continue;
+            }
+            // The holder may be alive. A store that keeps missing words isn't asked more often for that.
+            missed += 1;
+            if missed > MISSES {
+                sleep_until(tick).await;
             }
         }
         shared.stats.lease_timed_out();

@@ -41,7 +41,7 @@ use crate::key::Key;
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A boxed future of [`Leases::given_back`].
-pub type GivenBack<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+pub type GivenBack<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
 /// Why a store couldn't do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -134,9 +134,9 @@ pub trait Leases: Send + Sync {
     /// Gives the lease back without a value, unless another holder has it by now.
     fn release<'a>(&'a self, key: &'a Key, lease: &'a Lease) -> StoreFuture<'a, ()>;
 
-    /// Resolves when a lease of `key` is given back, with a value or without, by any process after this call. It may
-    /// resolve for nothing, and may miss the word: callers look for themselves from time to time, and have a time limit
-    /// of their own.
+    /// True when a lease of `key` is given back, with a value or without, by any process after this call. False when one
+    /// may have been, because words were missed. It may also miss the word and not know: callers look for themselves from
+    /// time to time, and have a time limit of their own.
     fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a>;
 }
 

@@ -139,6 +139,9 @@ async fn however_often_holders_give_up_a_waiter_outlasts_two() {
     first.await.unwrap();
     // One may wait for the other, and no more: the last call begins before the second has ended.
     eventually("a second call", || nodes[1..].iter().map(Node::calls).sum::<usize>() >= 1).await;
+    // Who looks is deaf for as long as that takes: all of them have looked and listen again.
+    let before = gets(&redis);
+    eventually("further looks of each", || gets(&redis) >= before + 3 * nodes.len()).await;
     nodes[1..].iter().filter(|node| node.calls() > 0).for_each(|node| node.open(1));
     eventually("all the others", || nodes[1..].iter().all(|node| node.calls() == 1)).await;
     nodes.iter().for_each(|node| node.open(1));

@@ -6,6 +6,7 @@ mod support;
 
 mod doubts;
 mod ends;
+mod mishaps;
 mod processes;
 mod store;
 mod variants;

@@ -1,12 +1,11 @@
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::pending;
 use std::sync::Mutex;
 
 use tokio::sync::Semaphore;
 
 use super::*;
 use crate::config::RedisConfig;
-use crate::store::Breaker;
+use crate::store::{Breaker, GivenBack};
 use crate::store::{PoolStatus, Store, StoreFuture, StoreStatus};
 
 /// What a store was told, in words.
@@ -94,7 +93,7 @@ impl Leases for Lending {
         })
     }
 
-    fn given_back<'a>(&'a self, _: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, _: &'a Key) -> GivenBack<'a> {
         Box::pin(pending())
     }
 }

@@ -5,9 +5,7 @@
 //! more, the end of the entry tells whether somebody had: its last bytes, a checksum of all before, are read when the
 //! lease is taken.
 
-use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
@@ -23,7 +21,7 @@ use super::wake::Wake;
 use super::{LONGEST_LIFE, RedisStore, failure, within};
 use crate::clock::millis;
 use crate::key::Key;
-use crate::store::{Lease, Leases, Store as _, StoreError, StoreFuture};
+use crate::store::{GivenBack, Lease, Leases, Store as _, StoreError, StoreFuture};
 
 /// Bytes of a token: 128 random bits in base64url. Not the bits themselves: servers quote commands that they don't know,
 /// and redis-rs gives a connection up whose errors aren't UTF-8.
@@ -219,7 +217,7 @@ impl Leases for RedisStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
         Box::pin(self.wake.given_back(*key))
     }
 }

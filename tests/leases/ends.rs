@@ -135,6 +135,8 @@ async fn however_often_holders_give_up_a_waiter_outlasts_two() {
     let before = gets(&redis);
     let requests: Vec<_> = nodes[1..].iter().map(|node| node.get("/a")).collect();
     waiting(&redis, &nodes[1..].iter().collect::<Vec<_>>(), before).await;
+    let listeners = || redis.cli(&["CLIENT", "LIST", "TYPE", "PUBSUB"]).matches("sub=1").count();
+    eventually("all listen", || listeners() == requests.len()).await;
     nodes[0].open(1);
     first.await.unwrap();
     // One may wait for the other, and no more: the last call begins before the second has ended.

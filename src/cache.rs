@@ -32,7 +32,8 @@ pub(crate) type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Sen
 /// Cheap to clone; every clone, and every layer made from one, shares the tiers, the fills and the counters. It has no
 /// background task of its own: tasks run while there is something to fill, to write or to connect.
 ///
-/// A service made from it runs inside a tokio runtime with time enabled.
+/// A service made from it runs inside a tokio runtime with time enabled. Tasks run on the runtime whose request began them
+/// and may serve requests of others: of several runtimes with one handle, none should be kept without being driven.
 #[derive(Clone)]
 pub struct QueryCache {
     pub(crate) shared: Arc<Shared>,

@@ -56,19 +56,19 @@ where
     R::Error: Send + 'static,
 {
     if let Some(response) = miss.while_revalidated() {
-        miss.refresh(Look::First);
+        miss.refresh(Look::First, None);
         return Ok(response);
     }
     if let Some(entry) = miss.look_up().await {
         miss.route.stats.hit_shared();
         let response = miss.answer(&entry, How::Hit);
         if miss.is_due(&entry) {
-            miss.ahead(entry, Look::Done);
+            miss.refresh(Look::Done, Some(entry));
         }
         return Ok(response);
     }
     if let Some(response) = miss.while_revalidated() {
-        miss.refresh(Look::Done);
+        miss.refresh(Look::Done, None);
         return Ok(response);
     }
     if conditional::is_for_origin(&miss.head.headers) {
@@ -85,7 +85,7 @@ where
         Ok(Turn::Fill(lead, waiter)) => {
             // More may be known by now.
             fallback.stale = miss.target.stale.clone();
-            miss.fill(lead, waiter, &fallback).await
+            miss.fill(lead, waiter, fallback).await
         }
         Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
         Ok(Turn::StandIn(response)) | Err(response) => Ok(response),
@@ -176,7 +176,14 @@ impl<S, P> Miss<S, P> {
                 }
                 Joined::Follow(waiter) => waiter,
             };
-            let Ok(end) = timeout_at(patience, waiter.end()).await else {
+            let mut end = timeout_at(patience, waiter.end()).await;
+            // What was waited for until then was another process's fill.
+            if end.is_err()
+                && let Some(turn) = waiter.turn()
+            {
+                end = timeout_at(turn + shared.limits.coalesce_timeout, waiter.end()).await;
+            }
+            let Ok(end) = end else {
                 match fallback.stale(Stale::CoalesceTimeout) {
                     Some(response) => return Turn::StandIn(response),
                     None => break,
@@ -271,7 +278,7 @@ where
         self,
         lead: Lead,
         waiter: Waiter,
-        fallback: &Fallback,
+        mut fallback: Fallback,
     ) -> Result<Response<CacheBody<R>>, S::Error>
     where
         S: Send + 'static,
@@ -281,7 +288,7 @@ where
         R: Send + 'static,
         R::Error: Send + 'static,
     {
-        let Fallback { shared, route, .. } = fallback;
+        let (shared, route) = (Arc::clone(&self.shared), Arc::clone(&self.route));
         let (first, answered) = oneshot::channel();
         let (fill, running) = self.into_fill(lead, first, false);
         shared.spawn(fill.run().in_current_span());
@@ -295,7 +302,11 @@ where
                 response.body_mut().hold(waiter);
                 return Ok(response);
             }
-            Ok(First::Failed(failure)) => Some(failure),
+            Ok(First::Failed(failure, stale)) => {
+                // The fill may have found one in the shared tier meanwhile.
+                fallback.stale = stale;
+                Some(failure)
+            }
             Err(_) => None,
         };
         if let Some(response) = fallback.stale(Stale::IfError) {
@@ -358,6 +369,8 @@ where
     /// To the origin, past the cache.
     async fn past(self, reason: Bypass) -> Result<Response<CacheBody<R>>, S::Error> {
         self.route.bypassed(reason);
+        // It is the origin's from here on, however long that takes.
+        drop(self.running);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
         let mut response = response.map(CacheBody::origin);
         self.shared.names.mark_bypass(response.headers_mut(), reason);

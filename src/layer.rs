@@ -27,6 +27,9 @@ impl<K> CacheLayer<K> {
             let rules = Rules::new(config, hooks, shared.default_ttl)?;
             let limits = &shared.limits;
             within("max_body", rules.max_body, "recording_bytes", limits.recording_bytes)?;
+            if let Some(shared) = &shared.tiers.shared {
+                within("max_body", rules.max_body, "redis.queue_bytes", shared.writer.max_bytes())?;
+            }
             within("key_body", rules.key_body.unwrap_or(0), "key_body_bytes", limits.key_body_bytes)?;
             rules.stale.check_within(limits)?;
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;

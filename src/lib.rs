@@ -57,5 +57,5 @@ pub use self::service::Cache;
 pub use self::stats::{StatsFuture, StatsHandler};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-pub use self::store::{Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+pub use self::store::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 pub use self::warm::Warmed;

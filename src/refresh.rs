@@ -42,8 +42,9 @@ where
     S: Service<Request<P>, Response = Response<R>>,
     R: Body<Data = Bytes>,
 {
-    /// [`refresh`](Self::refresh) for an entry that is still fresh.
-    pub(crate) fn ahead(mut self, entry: Arc<Entry>, look: Look)
+    /// Begins a detached fill, unless one of the key runs or failed just now. The request has its answer already, from
+    /// `fresh` if that is still fresh.
+    pub(crate) fn refresh(mut self, look: Look, fresh: Option<Arc<Entry>>)
     where
         S: Send + 'static,
         S::Future: Send + 'static,
@@ -52,20 +53,7 @@ where
         R: Send + 'static,
         R::Error: Send + 'static,
     {
-        self.target.stale = Some(entry);
-        self.refresh(look);
-    }
-
-    /// Begins a detached fill, unless one of the key runs or failed just now. The request has its answer already.
-    pub(crate) fn refresh(self, look: Look)
-    where
-        S: Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        P: Send + 'static,
-        R: Send + 'static,
-        R::Error: Send + 'static,
-    {
+        self.target.stale = fresh.or(self.target.stale.take());
         let key = self.target.key;
         // Outside a runtime there is no task.
         if Handle::try_current().is_err() || self.shared.failing.contains(&key, self.shared.clock.now()) {

@@ -126,7 +126,7 @@ impl<S, K> Cache<S, K> {
         }
         let target = shared.tiers.target(route, primary, &parts.headers);
         if target.key == entry.key {
-            self.miss(route, parts, body, target).ahead(entry, Look::First);
+            self.miss(route, parts, body, target).refresh(Look::First, Some(entry));
         }
     }
 
@@ -254,17 +254,18 @@ impl<S, K> Cache<S, K> {
         R::Error: Send + 'static,
     {
         let shared = &self.layer.shared;
-        let _running = shared.running();
+        let running = shared.running();
         let time = shared.limits.key_body_timeout;
         match RequestBody::read(body, limit, &shared.key_bodies, time).await {
             (body, Ok(read)) => {
                 let answered = self.begin(&route, parts, body, Some(&read));
-                // What was read lives on in the body alone, whose reservation counts it.
-                drop(read);
+                // What was read lives on in the body alone, whose reservation counts it; and what begins, counts itself.
+                drop((read, running));
                 answered.await
             }
             (body, Err(reason)) => {
                 route.bypassed(reason);
+                drop(running);
                 self.past(Request::from_parts(parts, body), Some(reason)).await
             }
         }

@@ -1,8 +1,8 @@
 //! For tests of services and of stores.
 //!
 //! [`FaultStore`] injects faults between the cache and its shared tier; [`MemoryStore`] is a shared tier that needs no
-//! server; a [`ManualClock`] moves when it is told to. [`entry`] makes values as the cache writes them, and [`body`] checks
-//! them as it does what it reads: for tests and benches of a [`Store`](crate::Store).
+//! server; a [`ManualClock`] moves when it is told to. [`entry`] makes values as the cache writes them, and [`body`]
+//! checks them as it does what it reads: for tests and benches of a [`Store`](crate::Store).
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub use crate::clock::ManualClock;
 use crate::entry::{self, Entry, EntryHead, Record, Windows};
 use crate::key::Key;
-pub use crate::store::{Counts, Fault, FaultStore, Injected, MemoryStore, Operation};
+pub use crate::store::{Fault, FaultCounts, FaultStore, InjectedFault, MemoryStore, Operation};
 
-/// A value as the cache would store it under `key`: a 200 with `fields` and `body`, fresh for an hour from the Unix epoch.
+/// A value as the cache would store it under `key`: a 200 with `fields` and `body`, fresh for an hour from the Unix
+/// epoch.
 ///
 /// `None` if a field's name or value isn't one.
 #[must_use]

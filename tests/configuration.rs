@@ -10,7 +10,9 @@ use http::Method;
 use serde_json::{Value, json};
 use support::net::fetch;
 use support::program::{Corpus, Program, command, run};
-use tower_query_cache::{CacheBuilder, CacheConfig, QueryCache};
+use tower_query_cache::{
+    CacheBuilder, CacheConfig, LimitsConfig, Policy, PolicyError, QueryCache, RedisConfig,
+};
 
 /// What the example prints and how it ends where a variable can't be used.
 fn refused(variables: &[(&str, &str)]) -> Output {
@@ -146,4 +148,34 @@ fn builder_serde_and_environment_give_the_same() {
     let defaults = serde_json::to_value(CacheConfig::default()).unwrap();
     assert_eq!(from_environment(&[]), defaults);
     assert_eq!(from_environment(&[("REDIS_URL", ""), ("CACHE_GENERATION", "")]), defaults);
+}
+
+#[test]
+fn a_policy_that_contradicts_its_handle_is_refused_by_both_names() {
+    let mut limits = LimitsConfig::default();
+    limits.recording_bytes = 2 << 20;
+    limits.key_body_bytes = 1 << 10;
+    limits.fill_timeout = Duration::from_secs(10);
+    let mut redis = RedisConfig::default();
+    redis.queue_bytes = 1 << 20;
+    let cache = QueryCache::builder().limits(limits.clone()).redis(redis).build().unwrap();
+    limits.finish_fills = false;
+    let unfinished = QueryCache::builder().limits(limits).build().unwrap();
+
+    let policy = || Policy::ttl(Duration::from_secs(60));
+    let seconds = Duration::from_secs;
+    let refused = |error: Option<PolicyError>, names: [&str; 2]| {
+        let text = error.expect(names[0]).to_string();
+        assert!(names.iter().all(|name| text.contains(&format!("`{name}`"))), "{names:?}: {text}");
+    };
+    refused(cache.try_layer(policy().max_body(3 << 20)).err(), ["max_body", "recording_bytes"]);
+    refused(cache.try_layer(policy().max_body(2 << 20)).err(), ["max_body", "redis.queue_bytes"]);
+    refused(cache.try_layer(policy().key_body(2 << 10)).err(), ["key_body", "key_body_bytes"]);
+    refused(cache.try_layer(policy().soft_timeout(seconds(11))).err(), ["soft_timeout", "fill_timeout"]);
+    refused(cache.try_layer(policy().hard_timeout(seconds(11))).err(), ["hard_timeout", "fill_timeout"]);
+    let contradictory = policy().soft_timeout(seconds(5)).hard_timeout(seconds(4));
+    refused(cache.try_layer(contradictory).err(), ["soft_timeout", "hard_timeout"]);
+    refused(unfinished.try_layer(policy().soft_timeout(seconds(1))).err(), ["soft_timeout", "finish_fills"]);
+    refused(unfinished.try_layer(policy().hard_timeout(seconds(1))).err(), ["hard_timeout", "finish_fills"]);
+    assert!(cache.try_layer(policy().soft_timeout(seconds(4)).hard_timeout(seconds(5))).is_ok());
 }

@@ -15,7 +15,7 @@ use support::http::{cache_status, ok, ok_with, text};
 use support::site::{MINUTE, Site, stats};
 use support::{eventually, eventually_async};
 use tokio::time::{Instant, timeout};
-use tower_query_cache::test_util::{Counts, Fault, FaultStore, MemoryStore, Operation};
+use tower_query_cache::test_util::{Fault, FaultCounts, FaultStore, MemoryStore, Operation};
 use tower_query_cache::{
     CacheBuilder, Key, MemoryConfig, Policy, QueryCache, RedisConfig, Store, StoreError,
 };
@@ -289,11 +289,11 @@ async fn leases_that_fail_cost_no_answer() {
 }
 
 /// Requests until the store has seen so many operations, one of ten of which goes wrong; the counters, and the hits.
-async fn chaos(seed: u64, operations: u64) -> (Counts, usize) {
+async fn chaos(seed: u64, operations: u64) -> (FaultCounts, usize) {
     let shop = Shop::stocked(50).await;
     shop.faults.inject(Fault::any().chance(0.1).seed(seed));
     let (mut number, mut hits) = (0_usize, 0);
-    while all(&shop.faults.counts()) < operations {
+    while shop.faults.counts().all_came() < operations {
         // New paths come up among those that are stored.
         let path = format!("/{}", number * 7 % (50 + number / 10));
         let started = Instant::now();
@@ -309,13 +309,6 @@ async fn chaos(seed: u64, operations: u64) -> (Counts, usize) {
     );
     shop.recover().await;
     (counts, hits)
-}
-
-fn all(counts: &Counts) -> u64 {
-    [Operation::Get, Operation::Set, Operation::Remove, Operation::Ready, Operation::Probe]
-        .into_iter()
-        .map(|operation| counts.came(operation))
-        .sum()
 }
 
 #[tokio::test(start_paused = true)]

@@ -225,12 +225,12 @@ async fn a_lead_won_after_another_fill_ended_finds_its_entry() {
     let mut second = task::spawn(service.call(get("/x")));
     assert_pending!(first.poll());
     assert_pending!(second.poll());
-    store.gate.add_permits(1);
+    store.replies.add_permits(1);
     assert_pending!(first.poll());
     next(&mut origin, "/x").await.send_response(ok("fresh"));
     assert_eq!(text(first.await.unwrap()).await, "fresh");
     // Only now does the second hear that the shared tier has nothing.
-    store.gate.add_permits(1);
+    store.replies.add_permits(1);
     assert_hit(second.await.unwrap(), "fresh").await;
 }
 

@@ -5,20 +5,23 @@
 mod support;
 
 use std::collections::HashSet;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tower_query_cache::{RedisStore, Store, StoreError};
 
+use self::support::mock::settle;
 use self::support::proxy::{Fault, Proxy};
-use self::support::store::{LIFE, clients, config, connected, key, open, patient, value};
+use self::support::store::{LIFE, clients, config, connected, key, open, patient, skip, value};
 use self::support::{FakeRedis, RedisServer, eventually, eventually_async};
 
-/// Waits, as nothing else tells that nothing happens.
-async fn pass(time: Duration) {
-    let end = Instant::now() + time;
-    eventually("time passes", || Instant::now() >= end).await;
+/// Lets all waits between connects be over at once, and every task do what it does then. A connect that this leads to is
+/// in the server's queue before any that is made later.
+async fn skip_waits() {
+    skip(Duration::from_secs(10)).await;
+    settle().await;
 }
 
 fn lanes(store: &RedisStore) -> usize {
@@ -98,11 +101,11 @@ async fn while_suspended_broken_lanes_are_not_replaced() {
         store.get(&key(1)).await.is_err() && lanes(&store) == 0 && store.last_error().is_some()
     })
     .await;
-    pass(Duration::from_millis(500)).await;
+    skip_waits().await;
     assert_eq!((lanes(&store), clients(&server, "id").len()), (0, 1), "the asking client alone");
 
     store.probe().await.unwrap();
-    pass(Duration::from_millis(500)).await;
+    skip_waits().await;
     assert_eq!((lanes(&store), clients(&server, "id").len()), (1, 2), "the probe's, and the asking client");
     store.suspend(false);
     eventually("all lanes are back", || lanes(&store) == 3).await;
@@ -123,8 +126,10 @@ async fn connects_under_way_end_with_the_suspension() {
     assert!(matches!(written, Err(StoreError::Unavailable)), "who waits for a lane hears of it: {written:?}");
     server.answer(Some("+OK\r\n"));
     assert!(matches!(store.get(&key(1)).await, Err(StoreError::Unavailable)));
-    pass(Duration::from_millis(300)).await;
-    assert_eq!((server.accepted(), lanes(&store)), (3, 0));
+    skip_waits().await;
+    let _last = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    eventually("the test's own connection", || server.accepted() > 3).await;
+    assert_eq!((server.accepted(), lanes(&store)), (4, 0), "and no other");
     store.suspend(false);
     eventually("all lanes", || lanes(&store) == 3).await;
 }
@@ -144,8 +149,7 @@ async fn keepers_that_wait_for_their_next_try_end_with_the_suspension() {
     store.suspend(true);
     assert!(store.probe().await.is_err());
     server.restart();
-    // Longer than the waits between tries were by now.
-    pass(Duration::from_secs(1)).await;
+    skip_waits().await;
     assert_eq!((lanes(&store), clients(&server, "id").len()), (0, 1));
     store.probe().await.unwrap();
     assert_eq!(lanes(&store), 1);
@@ -196,7 +200,8 @@ async fn a_lane_that_died_silently_does_not_fool_a_probe() {
 #[tokio::test]
 async fn a_late_answer_is_no_success_and_costs_no_lane() {
     let server = RedisServer::start();
-    let store = open(&config(server.url()));
+    let proxy = Proxy::start(server.port());
+    let store = open(&config(proxy.url()));
     store.ready().await.unwrap();
     eventually("all lanes", || lanes(&store) == 3).await;
     let before: HashSet<String> = clients(&server, "addr").into_iter().collect();
@@ -206,7 +211,9 @@ async fn a_late_answer_is_no_success_and_costs_no_lane() {
         let store = Arc::clone(&store);
         async move { store.probe().await }
     });
-    pass(Duration::from_millis(200)).await;
+    eventually("the probe is on its way", || proxy.commands().contains_key("probe")).await;
+    // Beyond the limit of a lookup, and long before that of a silence.
+    skip(Duration::from_millis(200)).await;
     server.resume();
     assert!(matches!(probing.await.unwrap(), Err(StoreError::Timeout)));
     eventually_async("the next one is in time", || async { store.probe().await.is_ok() }).await;

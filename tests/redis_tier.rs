@@ -9,9 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tower_query_cache::{Key, RedisConfig, RedisStore, Store};
+use tower_query_cache::{Key, RedisStore, Store};
 
-use self::support::store::{LIFE, clients, connected, key, name_of_key_0, open, patient, value};
+use self::support::store::{
+    LIFE, clients, config, connected, documented_user, key, name_of_key_0, open, patient, value,
+};
 use self::support::{RedisServer, eventually};
 
 #[tokio::test]
@@ -240,19 +242,12 @@ async fn resp3_does_all_that_resp2_does() {
 #[tokio::test]
 async fn the_documented_acl_rule_is_enough() {
     let redis = RedisServer::start();
-    let rule = include_str!("../src/docs/crate.md")
-        .lines()
-        .find_map(|line| line.strip_prefix("ACL SETUSER cache "))
-        .expect("the rule in the docs");
-    let setuser: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
-    assert_eq!(redis.cli(&setuser).trim(), "OK");
-
+    let documented = documented_user(&redis);
     for place in ["", "?protocol=resp3", "/1"] {
         if place == "/1" {
             assert_eq!(redis.cli(&["ACL", "SETUSER", "cache", "+select"]).trim(), "OK");
         }
-        let url = redis.url().replace("redis://", "redis://cache:secret@") + place;
-        let store = RedisStore::new(&RedisConfig::new(url), "tqc").unwrap();
+        let store = RedisStore::new(&config(format!("{documented}{place}")), "tqc").unwrap();
         store.ready().await.unwrap();
         let key = Key::from_bytes([7; 32]);
         store.set(&key, Bytes::from_static(b"value"), Duration::from_secs(60)).await.unwrap();

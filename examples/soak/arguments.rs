@@ -7,7 +7,8 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: soak [--seconds 60] [--clients 64] [--fault-seconds 3] [--seed N]
 
-REDIS_URL names the server, which is left alone; without it one is started, and then frozen, killed, flushed and cut off.";
+REDIS_URL names the server, which is left alone; without it one is started, and then frozen, killed, flushed and
+cut off.";
 
 /// The arguments.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Faults of the Redis that the program started.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,17 @@ use super::tally::{Tally, figures, number};
 
 /// What may happen.
 const FAULTS: [&str; 4] = ["frozen", "killed", "flushed", "cut off"];
+
+/// The shortest and the longest time that the server is frozen or gone, milliseconds.
+const DOWN: (u64, u64) = (100, 1500);
+
+/// What starting the server again, or asking it, may take a busy machine.
+const START: Duration = Duration::from_secs(1);
+
+/// The time in which every fault comes once, with such a `pause` before each and as long to recover from it.
+pub(crate) fn round(pause: Duration) -> Duration {
+    (2 * pause + Duration::from_millis(DOWN.1) + START) * FAULTS.len() as u32
+}
 
 /// What happened so far.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +43,12 @@ impl Survived {
         self.counts.iter().sum()
     }
 
+    /// The kinds that weren't.
+    pub(crate) fn lacking(&self) -> Vec<&'static str> {
+        let kinds = FAULTS.into_iter().zip(self.counts);
+        kinds.filter(|(_, count)| *count == 0).map(|(kind, _)| kind).collect()
+    }
+
     /// Them, by their kinds.
     pub(crate) fn by_kind(&self) -> String {
         let kinds = FAULTS.iter().zip(self.counts).map(|(kind, count)| format!("{count} {kind}"));
@@ -38,7 +56,7 @@ impl Survived {
     }
 }
 
-/// Brings about a fault after each `pause`.
+/// Brings about a fault after each `pause`; gives the server back, which is up.
 pub(crate) async fn run(
     mut server: RedisServer,
     cache: &QueryCache,
@@ -46,21 +64,21 @@ pub(crate) async fn run(
     mut random: Random,
     tally: &Tally,
     stop: &AtomicBool,
-    survived: &std::sync::Mutex<Survived>,
-) {
+    survived: &Mutex<Survived>,
+) -> RedisServer {
     // All kinds come, whatever the numbers are, in a run that is long enough.
     let mut turn = random.below(FAULTS.len() as u64) as usize;
     loop {
         let next = Instant::now() + pause;
         while Instant::now() < next {
             if stop.load(Ordering::Relaxed) {
-                return;
+                return server;
             }
             sleep(Duration::from_millis(50)).await;
         }
         turn = (turn + 1) % FAULTS.len();
         let before = tally.answers.load(Ordering::Relaxed);
-        let down = Duration::from_millis(100 + random.below(1400));
+        let down = Duration::from_millis(DOWN.0 + random.below(DOWN.1 - DOWN.0));
         match turn {
             0 => {
                 block_in_place(|| server.pause());

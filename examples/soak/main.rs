@@ -2,11 +2,12 @@
 //! every answer checked and every byte of memory counted.
 //!
 //! ```text
-//! cargo run --release --example soak --features test-util -- --seconds 60
+//! cargo run --release --example soak -- --seconds 60
 //! ```
 //!
 //! It ends with status 1 if an answer was wrong, a request never ended, more was allocated than the caps add up to, the
-//! memory tier wasn't full by half-time, a tier had no hits, or the cache can't be shut down or leaves memory behind.
+//! memory tier wasn't full by half-time, a tier had no hits, a kind of fault never came though there was time for it, a
+//! figure is missing, or the cache can't be shut down or leaves memory behind.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
 mod arguments;
@@ -38,7 +39,8 @@ use self::arguments::{Arguments, USAGE};
 use self::faults::Survived;
 use self::random::Random;
 use self::redis::RedisServer;
-use self::tally::{Tally, figures, number};
+use self::setup::Bound;
+use self::tally::{Tally, figures};
 
 /// Counts the bytes that live.
 #[global_allocator]
@@ -50,6 +52,8 @@ const FULL: u64 = 90;
 const END: Duration = Duration::from_secs(40);
 /// What may stay allocated when all is dropped: the runtime's and the standard library's own.
 const LEFT: usize = 512 << 10;
+/// Figures that are printed as they are.
+const PARTS: [&str; 7] = ["refusals", "bypasses", "stale", "leases", "breaker", "errors", "queue"];
 /// Time between lines.
 const LINE: Duration = Duration::from_secs(5);
 
@@ -132,30 +136,38 @@ async fn soak(arguments: Arguments) -> Result<Vec<String>, Box<dyn Error>> {
         tasks.spawn(async move { client::run(service, caller, random, &run.tally, &run.stop).await });
     }
     drop(service);
-    if let Some(server) = server {
+    let faults = server.map(|server| {
         let (run, cache, random) = (Arc::clone(&run), cache.clone(), Random::new(random.word()));
-        tasks.spawn(async move {
-            faults::run(server, &cache, fault, random, &run.tally, &run.stop, &run.survived).await;
-        });
-    }
+        tokio::spawn(async move {
+            faults::run(server, &cache, fault, random, &run.tally, &run.stop, &run.survived).await
+        })
+    });
     watch(&run, &cache, time).await;
     run.stop.store(true, Ordering::Relaxed);
     let ended = timeout(END, async {
+        let failed = |error| run.tally.wrong(&format!("a task of the soak itself ended: {error}"));
         while let Some(done) = tasks.join_next().await {
-            if let Err(error) = done {
-                run.tally.wrong(&format!("a task of the soak itself ended: {error}"));
-            }
+            done.unwrap_or_else(failed);
+        }
+        match faults {
+            Some(faults) => faults.await.map_err(failed).ok(),
+            None => None,
         }
     })
-    .await
-    .is_ok();
+    .await;
+    // The server is there until the cache is shut down: what is queued has somewhere to go.
     let shut_down = timeout(END, cache.shutdown()).await.is_ok();
-    let mut problems = conclude(&run, &cache, clients, faulty && time >= fault * 2).await;
-    if !ended || !shut_down {
+    let faults_due = match faulty {
+        true if time >= faults::round(fault) => Due::All,
+        true if time >= fault * 2 => Due::One,
+        _ => Due::None,
+    };
+    let mut problems = conclude(&run, &cache, clients, faults_due).await;
+    if ended.is_err() || !shut_down {
         problems.push(format!("it didn't end in {END:?}"));
     }
 
-    drop((tasks, cache));
+    drop((tasks, cache, ended));
     // Connections end in tasks of their own.
     let deadline = Instant::now() + Duration::from_secs(5);
     let left = || HEAP.current_usage().saturating_sub(before);
@@ -176,13 +188,14 @@ async fn watch(run: &Run, cache: &QueryCache, time: Duration) {
     while started.elapsed() < time {
         sleep(Duration::from_millis(250).min(time.saturating_sub(started.elapsed()))).await;
         let figures = figures(cache).await;
+        let seen = |figure| run.tally.figure(&figures, figure);
         for (figure, cap) in setup::CAPS {
-            if number(&figures, figure) > cap as u64 {
+            if seen(figure) > cap as u64 {
                 println!("{figure} is over its cap of {}", mib(cap));
                 Tally::count(&run.over);
             }
         }
-        let memory = number(&figures, "/memory/bytes");
+        let memory = seen("/memory/bytes");
         if started.elapsed() <= time / 2 {
             run.filled.fetch_max(memory, Ordering::Relaxed);
         }
@@ -193,14 +206,14 @@ async fn watch(run: &Run, cache: &QueryCache, time: Duration) {
                  memory tier {}, recordings {}, queue {}, live {} peak {}",
                 started.elapsed().as_secs(),
                 run.tally.requests.load(Ordering::Relaxed),
-                number(&figures, "/hits/memory"),
-                number(&figures, "/hits/shared"),
+                seen("/hits/memory"),
+                seen("/hits/shared"),
                 run.tally.disconnects.load(Ordering::Relaxed),
                 run.survived.lock().unwrap().all(),
                 run.tally.wrongs(),
                 mib(memory as usize),
-                mib(number(&figures, "/flights/recording_bytes") as usize),
-                mib(number(&figures, "/queue/queued_bytes") as usize),
+                mib(seen("/flights/recording_bytes") as usize),
+                mib(seen("/queue/queued_bytes") as usize),
                 mib(HEAP.current_usage()),
                 mib(HEAP.peak_usage()),
             );
@@ -208,15 +221,24 @@ async fn watch(run: &Run, cache: &QueryCache, time: Duration) {
     }
 }
 
+/// Which faults there was time for.
+#[derive(Clone, Copy, PartialEq)]
+enum Due {
+    None,
+    One,
+    All,
+}
+
 /// Prints the sums, and tells what is wrong with them.
-async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) -> Vec<String> {
+async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faults: Due) -> Vec<String> {
     let figures = figures(cache).await;
-    let (memory, shared) = (number(&figures, "/hits/memory"), number(&figures, "/hits/shared"));
+    let seen = |figure: &str| run.tally.figure(&figures, figure);
+    let (memory, shared) = (seen("/hits/memory"), seen("/hits/shared"));
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (wrong, filled, peak) = (run.tally.wrongs(), count(&run.filled), HEAP.peak_usage());
-    let bound = setup::bound(clients);
+    let bound = Bound::of(clients);
     let survived = run.survived.lock().unwrap().clone();
-    for part in ["refusals", "bypasses", "stale", "leases", "breaker", "errors", "queue"] {
+    for part in PARTS {
         println!("{part}: {}", figures[part]);
     }
     println!(
@@ -227,8 +249,8 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
     );
     println!(
         "hits: memory {memory}, shared {shared}, collapsed {}, refreshes {}",
-        number(&figures, "/collapsed"),
-        number(&figures, "/refreshes")
+        seen("/collapsed"),
+        seen("/refreshes")
     );
     println!(
         "faults survived: {} ({}), {} without any answer, hits back after {:?} at most",
@@ -239,12 +261,14 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
     );
     println!("disconnects: {}", count(&run.tally.disconnects));
     println!("wrong answers: {wrong}");
+    println!("memory tier by half-time: {} of {}", mib(filled as usize), mib(setup::MEMORY as usize));
     println!(
-        "memory tier by half-time: {} of {}",
-        mib(filled.min(setup::MEMORY) as usize),
-        mib(setup::MEMORY as usize)
+        "peak live bytes: {} of at most {}: caps {}, copies under way, requests and this program {}",
+        mib(peak),
+        mib(bound.sum()),
+        mib(bound.caps),
+        mib(bound.rest)
     );
-    println!("peak live bytes: {} of at most {}", mib(peak), mib(bound));
 
     let mut problems = Vec::new();
     let mut must = |holds: bool, problem: &str| {
@@ -253,18 +277,25 @@ async fn conclude(run: &Run, cache: &QueryCache, clients: usize, faulted: bool) 
         }
     };
     must(wrong == 0, "wrong answers");
-    must(peak <= bound, "more was allocated than the caps add up to");
+    must(peak <= bound.sum(), "more was allocated than the caps add up to");
     must(filled * 100 >= setup::MEMORY * FULL, "the memory tier wasn't full by half-time");
     // Not before the end: while entries come and go, a walk over the tier counts some that aren't there together.
-    must(number(&figures, "/memory/bytes") <= setup::MEMORY, "the memory tier is over its cap");
+    must(seen("/memory/bytes") <= setup::MEMORY, "the memory tier is over its cap");
     must(count(&run.over) == 0, "a figure was over its cap");
     must(memory > 0 && shared > 0, "a tier had no hits");
     must(count(&run.tally.disconnects) > 0, "nobody left");
     must(survived.stalls == 0, "a fault stopped the answers");
-    must(!faulted || survived.all() > 0, "no fault came");
+    must(faults == Due::None || survived.all() > 0, "no fault came");
+    let lacking = survived.lacking();
+    must(faults != Due::All || lacking.is_empty(), &format!("never {}", lacking.join(", never ")));
     for held in ["/flights/fills", "/flights/waiters", "/flights/recording_bytes", "/queue/queued_entries"] {
-        must(number(&figures, held) == 0, &format!("{held} isn't 0 at the end"));
+        must(seen(held) == 0, &format!("{held} isn't 0 at the end"));
     }
+    for part in PARTS {
+        must(!figures[part].is_null(), &format!("there is no figure {part}"));
+    }
+    let missing = run.tally.missing();
+    must(missing.is_empty(), &format!("figures are missing: {missing:?}"));
     problems
 }
 

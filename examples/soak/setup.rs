@@ -32,8 +32,8 @@ pub(crate) const CAPS: [(&str, usize); 2] =
 
 /// What a value is held in on its way to the shared tier: the queue, the command, the connection's buffer.
 const COPIES: usize = 3;
-/// Commands of writers that gave up, which redis-rs keeps until its connection moves: those in its queue and the one under
-/// way, for each of two lanes.
+/// Commands of writers that gave up, which redis-rs keeps until its connection moves: those in its queue and the one
+/// under way, for each of two lanes.
 const ABANDONED: usize = 2 * (8 + 1);
 /// What a request may hold: an entry that memory has let go of meanwhile, and a reply that is being read.
 const REQUEST: usize = 2 * MAX_BODY;
@@ -71,8 +71,26 @@ pub(crate) fn cache(url: String) -> Result<QueryCache, ConfigError> {
     QueryCache::builder().memory(memory).limits(limits).redis(redis).app("soak").build()
 }
 
-/// The most that may be allocated at any time with so many requests at once, bytes.
-pub(crate) fn bound(clients: usize) -> usize {
-    let caps = MEMORY as usize + RECORDINGS + KEY_BODIES + COPIES * QUEUE;
-    caps + ABANDONED * MAX_BODY + clients * REQUEST + HARNESS
+/// The most that may be allocated at any time, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    /// The sum of the caps.
+    pub(crate) caps: usize,
+    /// What no cap covers: copies on their way, requests, and this program.
+    pub(crate) rest: usize,
+}
+
+impl Bound {
+    /// With so many requests at once.
+    pub(crate) const fn of(clients: usize) -> Self {
+        Self {
+            caps: MEMORY as usize + RECORDINGS + KEY_BODIES + QUEUE,
+            rest: (COPIES - 1) * QUEUE + ABANDONED * MAX_BODY + clients * REQUEST + HARNESS,
+        }
+    }
+
+    /// In all.
+    pub(crate) const fn sum(self) -> usize {
+        self.caps + self.rest
+    }
 }

@@ -1,5 +1,7 @@
 //! What is counted.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -22,6 +24,8 @@ pub(crate) struct Tally {
     pub(crate) disconnects: AtomicU64,
     /// Wrong answers, and requests without an end.
     wrong: AtomicU64,
+    /// Figures that were asked for and aren't there.
+    missing: Mutex<BTreeSet<String>>,
 }
 
 impl Tally {
@@ -35,6 +39,19 @@ impl Tally {
         if self.wrong.fetch_add(1, Ordering::Relaxed) < TOLD {
             println!("WRONG: {what}");
         }
+    }
+
+    /// A number in the figures. One that isn't there is noted, so that it can't pass for 0.
+    pub(crate) fn figure(&self, figures: &Value, pointer: &str) -> u64 {
+        number(figures, pointer).unwrap_or_else(|| {
+            self.missing.lock().unwrap().insert(pointer.to_owned());
+            0
+        })
+    }
+
+    /// Figures that weren't there.
+    pub(crate) fn missing(&self) -> BTreeSet<String> {
+        self.missing.lock().unwrap().clone()
     }
 
     /// Wrong answers so far.
@@ -51,7 +68,7 @@ pub(crate) async fn figures(cache: &QueryCache) -> Value {
     serde_json::from_slice(&body.to_bytes()).unwrap_or_default()
 }
 
-/// A number in the figures; 0 if it isn't there.
-pub(crate) fn number(figures: &Value, pointer: &str) -> u64 {
-    figures.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+/// A number in the figures, if it is there.
+pub(crate) fn number(figures: &Value, pointer: &str) -> Option<u64> {
+    figures.pointer(pointer).and_then(Value::as_u64)
 }

@@ -109,8 +109,8 @@ pub struct LimitsConfig {
     pub max_fills: usize,
     /// Fills at once that nobody waits for any more; over it they are cancelled. Default: 64.
     pub max_orphan_fills: usize,
-    /// Whether a fill goes on once all who waited for it hung up; `false`: it is cancelled, and its work was for nothing.
-    /// Default: true.
+    /// Whether a fill goes on once all who waited for it hung up. `false`: it is cancelled, and policies with a
+    /// `soft_timeout` or `hard_timeout` are refused; refreshes, which nobody waits for, go on all the same. Default: true.
     pub finish_fills: bool,
     /// Time for a fill, seconds. Default: 30.
     #[serde(with = "seconds")]

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
 use tower_service::Service;
 
+use super::head::{declared_length, is_answer, is_error};
 use super::record::{Recording, Step};
 use super::{End, Filled, Lead};
 use crate::answer;
@@ -33,8 +34,8 @@ use crate::store::{Draft, Held, Target, is_of_use};
 pub(crate) enum First<R: Body, E> {
     /// The inner service's response.
     Answer(Response<CacheBody<R>>),
-    /// A stale entry may stand in for this.
-    Failed(Failure<R, E>),
+    /// The entry that the fill knew of may stand in for this.
+    Failed(Failure<R, E>, Option<Arc<Entry>>),
 }
 
 /// How a fill failed.
@@ -48,8 +49,8 @@ pub(crate) enum Failure<R: Body, E> {
 }
 
 impl<R: Body, E> First<R, E> {
-    fn of(answer: Response<CacheBody<R>>, failed: bool) -> Self {
-        if failed { Self::Failed(Failure::Answer(answer)) } else { Self::Answer(answer) }
+    fn of(answer: Response<CacheBody<R>>, failed: bool, context: &Context) -> Self {
+        if failed { context.failure(Failure::Answer(answer)) } else { Self::Answer(answer) }
     }
 }
 
@@ -96,7 +97,7 @@ where
     async fn fill(self) {
         let Self { inner, mut request, mut lead, first, mut context } = self;
         if lead.is_shared()
-            && let Some(filled) = context.await_turn().await
+            && let Some(filled) = context.await_turn(&lead).await
         {
             // A refresh has nobody to answer.
             let response = (!first.is_closed()).then(|| context.follow(&filled.entry));
@@ -106,6 +107,7 @@ where
             }
             return;
         }
+        lead.take_turn();
         if !context.refresh {
             context.route.stats.forwarded();
         }
@@ -123,7 +125,7 @@ where
                         let failed = is_error(parts.status);
                         lead.announce(context.refused(refusal, parts.status, failed));
                         let answer = context.answer(parts, CacheBody::origin(body), Some(refusal));
-                        first.send(First::of(answer, failed)).ok();
+                        first.send(First::of(answer, failed, &context)).ok();
                         return;
                     }
                 }
@@ -143,24 +145,12 @@ where
         context.route.stats.fill(started.elapsed());
         let panicked = matches!(failure, Failure::Panic(_));
         lead.announce(context.failed(if panicked { End::Panicked } else { End::Failed }));
-        first.send(First::Failed(failure)).ok();
+        first.send(context.failure(failure)).ok();
     }
 }
 
 /// How long a key is remembered as uncacheable.
 const UNCACHEABLE: Duration = Duration::from_secs(120);
-
-/// Whether a response is an error in whose place a stale one may be used ([RFC 5861 §4]).
-///
-/// [RFC 5861 §4]: https://www.rfc-editor.org/rfc/rfc5861#section-4
-pub(crate) const fn is_error(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
-}
-
-/// Whether a response tells what the resource is like now. Other errors of the client (4xx) may be this requester's own.
-const fn is_answer(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200..400 | 404 | 410)
-}
 
 /// Leaves the origin alone for a while as far as `stale` can stand in.
 pub(crate) fn throttle(shared: &Shared, route: &Route, stale: Option<&Entry>) {
@@ -229,6 +219,10 @@ impl Context {
             _ => {}
         }
         End::Refused(refusal)
+    }
+
+    fn failure<R: Body, E>(&self, failure: Failure<R, E>) -> First<R, E> {
+        First::Failed(failure, self.target.stale.clone())
     }
 
     /// Leaves the origin alone for a while, if an entry may stand in.
@@ -310,11 +304,11 @@ impl Context {
                 lead.announce(end);
                 recording.send_last(last);
                 let body = streamed(recording.reservation());
-                First::of(self.answer(parts, body, Some(refusal)), failed)
+                First::of(self.answer(parts, body, Some(refusal)), failed, &self)
             }
             Outcome::Panicked(payload) => {
                 lead.announce(self.failed(End::Panicked));
-                First::Failed(Failure::Panic(payload))
+                self.failure(Failure::Panic(payload))
             }
         };
         drop(recording);
@@ -382,16 +376,4 @@ fn ready_steps<R: Body<Data = Bytes>>(
             Poll::Pending => return None,
         }
     }
-}
-
-/// The length that the head declares. Several lines, or one that isn't a number, could be read in more than one way.
-fn declared_length(parts: &response::Parts) -> Result<Option<u64>, Refusal> {
-    let mut lines = parts.headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(line) = lines.next() else { return Ok(None) };
-    let digits = line.as_bytes();
-    if lines.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Refusal::LengthMismatch);
-    }
-    let length = line.to_str().ok().and_then(|digits| digits.parse().ok());
-    length.map(Some).ok_or(Refusal::LengthMismatch)
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use http::Response;
 use http_body::Body;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Context, Filled};
+use super::{Context, Filled, Lead};
 use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::entry::Entry;
@@ -23,16 +23,19 @@ const POLL: Duration = Duration::from_millis(100);
 /// Holders that may give up before a waiter goes on by itself, as many as fills within one process.
 const HOLDERS: usize = 2;
 
+/// Times that a waiter looks at once because its store may have missed a word, as after a reconnect.
+const MISSES: usize = 3;
+
 impl Context {
     /// Takes the lease of the key, where the policy asks for one, or waits for the fill of the process that has it. What
     /// that one stored; `None`: this process is to fill.
-    pub(super) async fn await_turn(&mut self) -> Option<Filled> {
+    pub(super) async fn await_turn(&mut self, lead: &Lead) -> Option<Filled> {
         let life = self.route.rules.lease.filter(|_| !self.unanswered)?;
         let shared = Arc::clone(&self.shared);
         let tier = shared.tiers.shared.as_ref()?;
         let leases = tier.store.leases()?;
         let patience = Instant::now() + shared.limits.coalesce_timeout;
-        let mut given_up = 0;
+        let (mut given_up, mut missed) = (0, 0);
         while Instant::now() < patience {
             if !tier.breaker.is_closed() {
                 return None;
@@ -53,14 +56,23 @@ impl Context {
                 self.held = None;
                 continue;
             }
-            let woken = timeout_at(patience.min(Instant::now() + POLL), given_back?).await.is_ok();
-            if woken {
-                // Before another try for the lease, or all waiters would take it in turn only to look.
-                let limit = Instant::now() + tier.lookup_timeout;
-                if let Some(filled) = self.look_again(tier, limit).await.ok()? {
-                    return Some(filled);
-                }
+            let given_back = given_back?;
+            lead.await_turn();
+            let tick = patience.min(Instant::now() + POLL);
+            let Ok(named) = timeout_at(tick, given_back).await else { continue };
+            // Before another try for the lease, or all waiters would take it in turn only to look.
+            let limit = Instant::now() + tier.lookup_timeout;
+            if let Some(filled) = self.look_again(tier, limit).await.ok()? {
+                return Some(filled);
+            }
+            if named {
                 given_up += 1;
+                continue;
+            }
+            // The holder may be alive. A store that keeps missing words isn't asked more often for that.
+            missed += 1;
+            if missed > MISSES {
+                sleep_until(tick).await;
             }
         }
         shared.stats.lease_timed_out();
@@ -73,7 +85,8 @@ impl Context {
         let found = tiers.look_again(tier, &mut self.target, &self.head.headers, limit).await?;
         let now = self.shared.clock.now();
         // What an early refresh finds may be what it is to refresh.
-        let found = found.filter(|entry| !self.route.rules.stale.refresh_is_due(entry, now));
+        let rules = &self.route.rules.stale;
+        let found = found.filter(|entry| !(self.refresh && rules.refresh_is_due(entry, now)));
         Ok(found.map(|entry| {
             self.held = None;
             self.shared.stats.lease_followed();

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
+use tokio::time::Instant;
+
 use super::End;
 use super::sync::atomic::{AtomicUsize, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, watch};
@@ -41,6 +43,19 @@ struct Crew {
     waiters: usize,
     orphan: bool,
     done: bool,
+    turn: Turn,
+}
+
+/// Whose turn it is to call the inner service, among the processes that share a store.
+#[derive(Clone, Copy, Debug, Default)]
+enum Turn {
+    /// This one's from the start.
+    #[default]
+    Own,
+    /// Another's.
+    Awaited,
+    /// This one's, but only since then.
+    Since(Instant),
 }
 
 /// What [`Flights::join`] gives.
@@ -175,6 +190,19 @@ impl Lead {
         self.key.is_some()
     }
 
+    /// It is another process's turn.
+    pub(crate) fn await_turn(&self) {
+        lock(&self.flight.crew).turn = Turn::Awaited;
+    }
+
+    /// The inner service is called now. If it was another process's turn before, followers count their patience anew.
+    pub(crate) fn take_turn(&self) {
+        let mut crew = lock(&self.flight.crew);
+        if matches!(crew.turn, Turn::Awaited) {
+            crew.turn = Turn::Since(Instant::now());
+        }
+    }
+
     /// Announces the end. Later words don't count.
     pub(crate) fn announce(&mut self, end: End) {
         if std::mem::replace(&mut self.announced, true) {
@@ -216,6 +244,16 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
+    /// Since when it has been this process's turn, if it was another's before.
+    pub(crate) fn turn(&self) -> Option<Instant> {
+        match lock(&self.flight.crew).turn {
+            Turn::Own => None,
+            // Its patience with the other process began before ours did: it is at its end.
+            Turn::Awaited => Some(Instant::now()),
+            Turn::Since(turn) => Some(turn),
+        }
+    }
+
     /// How the fill ended.
     pub(crate) async fn end(&self) -> End {
         let mut end = self.flight.end.subscribe();

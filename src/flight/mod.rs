@@ -4,6 +4,7 @@
 //! The map isn't generic: what can't be cloned (the response, the error, a panic) goes to the first caller alone.
 
 mod fill;
+mod head;
 mod lease;
 mod map;
 mod recent;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-pub(crate) use self::fill::{Context, Failure, Fill, First, is_error, throttle};
+pub(crate) use self::fill::{Context, Failure, Fill, First, throttle};
+pub(crate) use self::head::is_error;
 pub(crate) use self::map::{Flights, Joined, Lead, Waiter};
 pub(crate) use self::recent::Recent;
 

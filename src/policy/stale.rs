@@ -84,8 +84,10 @@ impl StaleRules {
                 ));
             }
         }
-        if self.soft_timeout.is_some() && !limits.finish_fills {
-            return Err(error("soft_timeout", "needs the handle's `finish_fills`: the fill is to go on"));
+        for (field, time) in [("soft_timeout", self.soft_timeout), ("hard_timeout", self.hard_timeout)] {
+            if time.is_some() && !limits.finish_fills {
+                return Err(error(field, "needs the handle's `finish_fills`: the fill is to go on"));
+            }
         }
         Ok(())
     }

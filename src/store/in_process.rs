@@ -1,8 +1,6 @@
 //! A store in this process, for tests without a server.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use super::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 use crate::key::Key;
 
 /// Leases given back that a waiter may be behind. One that is further behind wakes for nothing, which it bears.
@@ -44,7 +42,6 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     values: HashMap<Key, Mortal<Bytes>>,
-    /// Each by its token.
     leases: HashMap<Key, Mortal<()>>,
     /// Values and leases so far.
     made: u64,
@@ -63,6 +60,14 @@ impl<T> Mortal<T> {
     fn is_live(&self) -> bool {
         self.ends.is_none_or(|ends| Instant::now() < ends)
     }
+}
+
+/// Bytes of a number in a proof: that of the lease comes first, then that of the value which stood there.
+const NUMBER: usize = size_of::<u64>();
+
+/// The two numbers that a lease was made of.
+fn split(lease: &Lease) -> (&[u8], &[u8]) {
+    lease.as_bytes().split_at_checked(NUMBER).unwrap_or_default()
 }
 
 impl State {
@@ -86,14 +91,31 @@ impl State {
         self.values.insert(*key, value);
     }
 
+    /// The number of what stands under `key`, for a lease's proof. 0, which nothing has: there is nothing.
+    fn standing(&self, key: &Key) -> [u8; NUMBER] {
+        let number = self.values.get(key).filter(|value| value.is_live()).map(|value| value.number);
+        number.unwrap_or_default().to_le_bytes()
+    }
+
+    fn is_leased(&self, key: &Key) -> bool {
+        self.leases.get(key).is_some_and(Mortal::is_live)
+    }
+
     /// Takes the lease of `key` from its holder; false if that isn't the holder any more.
     fn take_back(&mut self, key: &Key, lease: &Lease) -> bool {
-        let holds = |held: &Mortal<()>| held.is_live() && held.number.to_le_bytes() == lease.as_bytes();
-        let is_held = self.leases.get(key).is_some_and(holds);
+        let (number, _) = split(lease);
+        let is_held = self.leases.get(key).is_some_and(|held| held.number.to_le_bytes() == number);
+        let is_held = is_held && self.is_leased(key);
         if is_held {
             self.leases.remove(key);
         }
         is_held
+    }
+
+    /// Whether nobody has had the lease of `key` since it ran out, for all that can be seen.
+    fn is_untouched(&self, key: &Key, lease: &Lease) -> bool {
+        let (_, standing) = split(lease);
+        !self.is_leased(key) && self.standing(key) == standing
     }
 }
 
@@ -164,7 +186,7 @@ impl Leases for MemoryStore {
     fn acquire<'a>(&'a self, key: &'a Key, life: Duration) -> StoreFuture<'a, Option<Lease>> {
         Box::pin(async move {
             let mut state = self.lock();
-            if state.leases.get(key).is_some_and(Mortal::is_live) {
+            if state.is_leased(key) {
                 return Ok(None);
             }
             state.leases.remove(key);
@@ -175,7 +197,7 @@ impl Leases for MemoryStore {
                 return Err(StoreError::Server("OOM: no room for another lease".to_owned()));
             }
             let held = state.mortal((), life);
-            let lease = Lease::new(Bytes::copy_from_slice(&held.number.to_le_bytes()));
+            let lease = Lease::new([held.number.to_le_bytes(), state.standing(key)].concat().into());
             state.leases.insert(*key, held);
             Ok(Some(lease))
         })
@@ -190,13 +212,13 @@ impl Leases for MemoryStore {
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut state = self.lock();
-            let is_held = state.take_back(key, lease);
-            if is_held {
+            let may_put = state.take_back(key, lease) || state.is_untouched(key, lease);
+            if may_put {
                 state.put(key, value, life, self.max_entries);
                 drop(state);
                 self.wake(key);
             }
-            Ok(is_held)
+            Ok(may_put)
         })
     }
 
@@ -209,12 +231,18 @@ impl Leases for MemoryStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
         // Now and not when it is polled: what is given back from here on counts.
         let mut given_back = self.given_back.subscribe();
         Box::pin(async move {
-            // The sender lives in `self`: the channel can't be closed.
-            while given_back.recv().await.is_ok_and(|other| other != *key) {}
+            loop {
+                match given_back.recv().await {
+                    Ok(other) if other == *key => return true,
+                    Ok(_) => {}
+                    // Too many words at once. The sender lives in `self`: the channel can't be closed.
+                    Err(_) => return false,
+                }
+            }
         })
     }
 }
@@ -277,10 +305,10 @@ mod tests {
         let first = store.acquire(&key(0), LIFE).await.unwrap().unwrap();
         assert_eq!(store.acquire(&key(0), LIFE).await.unwrap(), None);
         advance(LIFE).await;
-        assert!(!store.commit(&key(0), &first, "late".into(), LIFE).await.unwrap());
         let second = store.acquire(&key(0), LIFE).await.unwrap().unwrap();
         store.release(&key(0), &first).await.unwrap();
         assert_eq!(store.acquire(&key(0), LIFE).await.unwrap(), None, "not the first one's to release");
+        assert!(!store.commit(&key(0), &first, "late".into(), LIFE).await.unwrap(), "another has it");
         assert!(store.commit(&key(0), &second, "value".into(), LIFE).await.unwrap());
         assert_eq!(store.get(&key(0)).await.unwrap(), Some("value".into()));
         assert!(!store.commit(&key(0), &second, "again".into(), LIFE).await.unwrap());
@@ -291,6 +319,40 @@ mod tests {
         assert!(store.acquire(&key(2), LIFE).await.is_err(), "over the bound");
         advance(LIFE).await;
         assert!(store.acquire(&key(2), LIFE).await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_lost_a_lease_overwrites_nothing_that_came_meanwhile() {
+        let store = MemoryStore::new(10);
+        let commit = async |lease: &Lease, value: &'static str| {
+            store.commit(&key(0), lease, value.into(), 100 * LIFE).await.unwrap()
+        };
+        let lost = async || {
+            let lease = store.acquire(&key(0), LIFE).await.unwrap().unwrap();
+            advance(LIFE).await;
+            lease
+        };
+        // Nobody had it, and all is as it was: over none, and over a value.
+        for value in ["first", "second"] {
+            let (lease, key_0) = (lost().await, key(0));
+            let waiting = store.given_back(&key_0);
+            assert!(commit(&lease, value).await);
+            assert_eq!(store.get(&key(0)).await.unwrap(), Some(value.into()));
+            assert!(waiting.now_or_never().is_some(), "it is there to be had");
+            assert!(!commit(&lease, "again").await);
+        }
+        // Another had it, and has put its value.
+        let lease = lost().await;
+        let others = store.acquire(&key(0), LIFE).await.unwrap().unwrap();
+        assert!(commit(&others, "another's").await);
+        assert!(!commit(&lease, "late").await);
+        assert_eq!(store.get(&key(0)).await.unwrap(), Some("another's".into()));
+        // What stood there is gone: that was somebody's doing too.
+        let lease = lost().await;
+        store.remove(&key(0)).await.unwrap();
+        assert!(!commit(&lease, "late").await);
+        assert!(!commit(&Lease::new(Bytes::new()), "no proof of this store").await);
+        assert_eq!(store.get(&key(0)).await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::tiers::{SharedTier, Target, Tiers};
 use super::writer::Writer;
-use super::{Lease, Leases, StoreError};
+use super::{Lease, Leases, StoreError, guarded};
 use crate::entry::Entry;
 use crate::key::Key;
 use crate::stats::Stats;
@@ -84,7 +84,7 @@ impl Tiers {
         life: Duration,
         limit: Instant,
     ) -> Result<Option<Arc<Held>>, StoreError> {
-        let taken = timeout_at(limit, leases.acquire(&key, life)).await;
+        let taken = timeout_at(limit, guarded(async { leases.acquire(&key, life).await })).await;
         let taken =
             taken.unwrap_or(Err(StoreError::Timeout)).inspect_err(|error| self.stats.shared_error(error))?;
         Ok(taken.map(|lease| {
@@ -102,7 +102,7 @@ impl Tiers {
         request: &HeaderMap,
         limit: Instant,
     ) -> Result<Option<Arc<Entry>>, StoreError> {
-        let found = timeout_at(limit, self.search(shared, target, request)).await;
+        let found = timeout_at(limit, guarded(self.search(shared, target, request))).await;
         found.unwrap_or(Err(StoreError::Timeout)).inspect_err(|error| self.stats.shared_error(error))
     }
 }

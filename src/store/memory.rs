@@ -114,23 +114,19 @@ impl Memory {
         value: Cached,
         stay: impl FnOnce(&Cached) -> bool,
     ) -> Option<Cached> {
-        let replaced = value.clone();
-        // Nobody else makes placeholders that last: there is nothing to wait for.
-        let found = self.cache.entry(&key, Some(Duration::ZERO), |_, held| {
-            if stay(held) {
-                return EntryAction::Retain(Some(held.clone()));
-            }
-            *held = replaced;
-            EntryAction::Retain(None)
+        // Not in place: that would evict nobody, however much heavier the value is.
+        let found = self.cache.entry(&key, Some(Duration::ZERO), |_, held| match stay(held) {
+            true => EntryAction::Retain(held.clone()),
+            false => EntryAction::ReplaceWithGuard,
         });
         match found {
-            EntryResult::Retained(held) => held,
-            EntryResult::Vacant(place) => {
+            EntryResult::Retained(held) => Some(held),
+            EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => {
                 // Refused if somebody inserted meanwhile, whose value is as good.
                 place.insert(value).ok();
                 None
             }
-            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => None,
+            EntryResult::Removed(..) | EntryResult::Timeout => None,
         }
     }
 

@@ -9,12 +9,14 @@ mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(test)]
+mod testing;
 mod tiers;
 mod writer;
 
 pub(crate) use self::breaker::{Breaker, BreakerStatus};
 #[cfg(feature = "test-util")]
-pub use self::fault::{Counts, Fault, FaultStore, Injected, Operation};
+pub use self::fault::{Fault, FaultCounts, FaultStore, InjectedFault, Operation};
 #[cfg(feature = "test-util")]
 pub use self::in_process::MemoryStore;
 pub(crate) use self::lease::Held;
@@ -24,16 +26,22 @@ pub use self::redis::RedisStore;
 pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
+use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 
 use crate::key::Key;
 
 /// A boxed future of a [`Store`]'s method.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A boxed future of [`Leases::given_back`].
+pub type GivenBack<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
 /// Why a store couldn't do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -74,15 +82,15 @@ pub trait Store: Send + Sync + 'static {
     /// Resolves once a connection is up. Starts one if there is none. Callers have a time limit of their own.
     fn ready(&self) -> StoreFuture<'_, ()>;
 
-    /// A sign of life from the server, over a new connection if need be; slower than a lookup may be, it is none. While the
-    /// circuit breaker is open this alone is called, once at a time, from a task that ends it after
+    /// A sign of life from the server, over a new connection if need be; slower than a lookup may be, it is none. While
+    /// the circuit breaker is open this alone is called, once at a time, from a task that ends it after
     /// `connect_timeout` + `lookup_timeout` + 1 s. Default: [`ready`](Self::ready).
     fn probe(&self) -> StoreFuture<'_, ()> {
         self.ready()
     }
 
-    /// Told when the circuit breaker opens (`true`) and when it closes (`false`): in between the store must send nothing of
-    /// its own accord. Must not wait, nor ask the cache. Default: nothing.
+    /// Told when the circuit breaker opens (`true`) and when it closes (`false`): in between the store must send
+    /// nothing of its own accord. Must not wait, nor ask the cache. Default: nothing.
     fn suspend(&self, suspended: bool) {
         let _ = suspended;
     }
@@ -106,14 +114,15 @@ pub trait Store: Send + Sync + 'static {
 
 /// Leases of a [`Store`]: whoever holds the lease of a key fills it, and the other processes wait.
 ///
-/// They save work; nothing is wrong without them. See [`Policy::lease`](crate::Policy::lease) for who asks for them, and
-/// the crate's docs for what a waiter does.
+/// They save work; nothing is wrong without them. See [`Policy::lease`](crate::Policy::lease) for who asks for them,
+/// and the crate's docs for what a waiter does.
 pub trait Leases: Send + Sync {
     /// Takes the lease of `key` for `life`. `None`: another holder has it.
     fn acquire<'a>(&'a self, key: &'a Key, life: Duration) -> StoreFuture<'a, Option<Lease>>;
 
-    /// Puts `value` under `key` for `life` and gives the lease back, in one atomic step. False, and nothing is put: the lease
-    /// was lost, and another holder has it now or has put its own value already.
+    /// Puts `value` under `key` for `life` and gives the lease back, in one atomic step. False, and nothing is put: the
+    /// lease was lost, and another holder has it now, or what stands under `key` isn't what stood there when it was
+    /// taken. A lease that merely ran out is no obstacle.
     fn commit<'a>(
         &'a self,
         key: &'a Key,
@@ -125,13 +134,14 @@ pub trait Leases: Send + Sync {
     /// Gives the lease back without a value, unless another holder has it by now.
     fn release<'a>(&'a self, key: &'a Key, lease: &'a Lease) -> StoreFuture<'a, ()>;
 
-    /// Resolves when a lease of `key` is given back, with a value or without, by any process after this call. It may resolve
-    /// for nothing, and may miss the word: callers look for themselves from time to time, and have a time limit of their own.
-    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    /// True when a lease of `key` is given back, with a value or without, by any process after this call. False when one
+    /// may have been, because words were missed. It may also miss the word and not know: callers look for themselves from
+    /// time to time, and have a time limit of their own.
+    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a>;
 }
 
 /// A holder's proof that it has, or had, a lease: bytes that only their [`Leases`] reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Lease(Bytes);
 
 impl Lease {
@@ -146,6 +156,22 @@ impl Lease {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// Without the bytes: whoever has them can give the lease back.
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
+
+/// What a store does on a request's way. Its panic is a failure like any other, and not the request's.
+async fn guarded<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> StoreError {
+    StoreError::Connection("the store panicked".to_owned())
 }
 
 /// Figures that a shared tier's server gives; `None` where it doesn't.
@@ -172,4 +198,14 @@ pub struct PoolStatus {
     pub available_connections: usize,
     /// Open with a command outstanding.
     pub in_use_connections: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_not_shown() {
+        assert_eq!(format!("{:?}", Some(Lease::new("token".into()))), "Some(Lease { .. })");
+    }
 }

@@ -14,7 +14,7 @@ use super::breaker::Breaker;
 use super::lease::Held;
 use super::memory::{Cached, Memory};
 use super::writer::Writer;
-use super::{Store, StoreError};
+use super::{Store, StoreError, guarded};
 use crate::answer;
 use crate::cache_status::{Forward, Names};
 use crate::clock::{Clock, Millis};
@@ -166,7 +166,7 @@ impl Tiers {
         let Some(shared) = &self.shared else { return Ok(None) };
         let leave = shared.breaker.admit().ok_or(Unanswered)?;
         let started = Instant::now();
-        let found = timeout(shared.lookup_timeout, self.search(shared, target, request)).await;
+        let found = timeout(shared.lookup_timeout, guarded(self.search(shared, target, request))).await;
         route.stats.lookup(started.elapsed());
         let found = found.unwrap_or(Err(StoreError::Timeout));
         shared.breaker.report(leave, found.as_ref().map(drop));

@@ -162,6 +162,11 @@ impl Writer {
         }
     }
 
+    /// Bytes of values that may wait.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.0.max_bytes
+    }
+
     /// The counters.
     pub(crate) fn status(&self) -> WriterStatus {
         self.0.lock().status

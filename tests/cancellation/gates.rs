@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tower_query_cache::{Key, PoolStatus, Store, StoreFuture, StoreStatus};
-
-use super::support::Hoard;
+use tower_query_cache::{Key, PoolStatus, RedisStore, Store, StoreFuture, StoreStatus};
 
 /// Where a fill waits, in the order of its way. At each there is a gate that the test opens.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -81,9 +79,9 @@ impl Gates {
     }
 }
 
-/// A shared tier with a gate before lookups and one before writes.
+/// A Redis tier with a gate before lookups and one before writes: what comes after them is the real one's.
 pub(crate) struct GatedStore {
-    pub(crate) hoard: Hoard,
+    pub(crate) redis: Arc<RedisStore>,
     pub(crate) gates: Arc<Gates>,
 }
 
@@ -91,30 +89,42 @@ impl Store for GatedStore {
     fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async {
             self.gates.at(Stage::Lookup).pass().await;
-            self.hoard.get(key).await
+            self.redis.get(key).await
         })
     }
 
     fn set<'a>(&'a self, key: &'a Key, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             self.gates.at(Stage::Writing).pass().await;
-            self.hoard.set(key, value, life).await
+            self.redis.set(key, value, life).await
         })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
-        self.hoard.remove(key)
+        self.redis.remove(key)
     }
 
     fn ready(&self) -> StoreFuture<'_, ()> {
-        self.hoard.ready()
+        self.redis.ready()
+    }
+
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        self.redis.probe()
+    }
+
+    fn suspend(&self, suspended: bool) {
+        self.redis.suspend(suspended);
     }
 
     fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        self.hoard.status()
+        self.redis.status()
     }
 
     fn pool(&self) -> PoolStatus {
-        self.hoard.pool()
+        self.redis.pool()
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.redis.last_error()
     }
 }

@@ -1,6 +1,6 @@
 //! The cancellation matrix: the first client hangs up at each point where a fill waits, as a future that is dropped and
 //! as a socket that closes, with followers that wait by then and followers that come after. They get whole answers, from
-//! one call of the inner service, and what was filled reaches the shared tier.
+//! one call of the inner service, and what was filled reaches Redis.
 #![cfg(feature = "redis")]
 
 #[path = "../support/mod.rs"]
@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::http::{cache_status, get_with, text};
 use support::site::{MINUTE, stats};
-use support::{Hoard, eventually, eventually_async};
+use support::store::connected;
+use support::{RedisServer, eventually, eventually_async};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
@@ -86,13 +87,14 @@ fn handle(store: Arc<GatedStore>) -> QueryCache {
 }
 
 /// Plays a cell, and gives its line of the table.
-async fn play(stage: Stage, way: Way, before: bool) -> String {
+async fn play(redis: &RedisServer, stage: Stage, way: Way, before: bool) -> String {
     let hang_up = if way == Way::Future { "future dropped" } else { "socket closed" };
     let followers = if before { "wait already" } else { "come after" };
     let name = format!("{stage:<30} {hang_up:<15} {followers:<13}");
 
     let gates = Gates::closed();
-    let store = Arc::new(GatedStore { hoard: Hoard::open(), gates: Arc::clone(&gates) });
+    redis.cli(&["FLUSHALL"]);
+    let store = Arc::new(GatedStore { redis: connected(redis).await, gates: Arc::clone(&gates) });
     let cache = handle(Arc::clone(&store));
     let calls = Arc::new(AtomicUsize::new(0));
     let origin = Origin { gates: Arc::clone(&gates), calls: Arc::clone(&calls), readiness: None };
@@ -144,9 +146,10 @@ async fn play(stage: Stage, way: Way, before: bool) -> String {
 
     // The answers didn't wait for the write, and the hang-up didn't end it.
     eventually(&format!("{name}: the write begins"), || gates.at(Stage::Writing).arrived() == 1).await;
-    assert_eq!(store.hoard.len(), 0, "{name}");
+    assert_eq!(redis.keys(), [""; 0], "{name}");
     gates.open(Stage::Writing);
     timeout(MINUTE, cache.settled()).await.unwrap_or_else(|_| panic!("{name}: it doesn't settle"));
+    assert_eq!(redis.keys().len(), 1, "{name}");
     let figures = stats(cache).await;
     for figure in ["fills", "waiters", "orphan_fills", "recording_bytes"] {
         assert_eq!(figures["flights"][figure], 0, "{name}: {figures}");
@@ -161,11 +164,12 @@ async fn play(stage: Stage, way: Way, before: bool) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hang_up_of_the_first_client_changes_nothing_for_its_followers() {
     println!("{:<30} {:<15} {:<13} answers    inner service", "the first leaves when", "as a", "followers");
+    let redis = RedisServer::start();
     let mut cells = 0;
     for stage in STAGES {
         for way in [Way::Future, Way::Socket] {
             for before in [true, false] {
-                println!("{}", play(stage, way, before).await);
+                println!("{}", play(&redis, stage, way, before).await);
                 cells += 1;
             }
         }

@@ -1,16 +1,11 @@
 //! When the shared tier can't say who fills: every doubt ends in a fill.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, timeout};
-use tower_query_cache::{
-    Key, Lease, Leases, Policy, PoolStatus, QueryCache, RedisConfig, Store, StoreError, StoreFuture,
-    StoreStatus,
-};
+use tower_query_cache::test_util::{Fault, FaultStore, MemoryStore, Operation};
+use tower_query_cache::{Policy, QueryCache, RedisConfig, Store, StoreError};
 
 use crate::support::http::{assert_hit, ok, text};
 use crate::support::site::{MINUTE, stats};
@@ -18,75 +13,20 @@ use crate::support::store::config;
 use crate::support::{Hoard, RedisServer};
 use crate::{LONG, Node, gets, waiting};
 
-/// What asking for a lease comes to.
-#[derive(Clone, Copy, Debug)]
-enum Doubt {
-    Silence,
-    Error,
-    /// Another holder has it, and never gives it back.
-    Taken,
+/// A process over a store of its own, whose answer to who asks for a lease meets this.
+fn doubting(fault: Fault) -> Node {
+    let store = FaultStore::new(Arc::new(MemoryStore::new(100)));
+    store.inject(fault.on([Operation::Acquire]));
+    over(Arc::new(store))
 }
 
-/// A store whose leases are in doubt.
-struct Doubtful(Hoard, Doubt);
-
-impl Store for Doubtful {
-    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
-    }
-
-    fn set<'a>(&'a self, key: &'a Key, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
-        self.0.set(key, value, life)
-    }
-
-    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
-        self.0.remove(key)
-    }
-
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        self.0.ready()
-    }
-
-    fn leases(&self) -> Option<&dyn Leases> {
-        Some(self)
-    }
-
-    fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        self.0.status()
-    }
-
-    fn pool(&self) -> PoolStatus {
-        self.0.pool()
-    }
+fn over(store: Arc<dyn Store>) -> Node {
+    let cache = QueryCache::builder().store(store).app("doubts").build().unwrap();
+    Node::over(cache, Policy::ttl(MINUTE).lease(LONG), |_| ok("page"))
 }
 
-impl Leases for Doubtful {
-    fn acquire<'a>(&'a self, _: &'a Key, _: Duration) -> StoreFuture<'a, Option<Lease>> {
-        match self.1 {
-            Doubt::Silence => Box::pin(pending()),
-            Doubt::Error => Box::pin(async { Err(StoreError::Server("LOADING".to_owned())) }),
-            Doubt::Taken => Box::pin(async { Ok(None) }),
-        }
-    }
-
-    fn commit<'a>(&'a self, _: &'a Key, _: &'a Lease, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unreachable!("nobody has a lease")
-    }
-
-    fn release<'a>(&'a self, _: &'a Key, _: &'a Lease) -> StoreFuture<'a, ()> {
-        unreachable!("nobody has a lease")
-    }
-
-    fn given_back<'a>(&'a self, _: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(pending())
-    }
-}
-
-/// How long a request takes until the service is called, and the handle's errors of that kind.
-async fn doubting(doubt: Doubt) -> (Duration, Node) {
-    let store = Arc::new(Doubtful(Hoard::open(), doubt));
-    let cache = QueryCache::builder().store(store).build().unwrap();
-    let node = Node::over(cache, Policy::ttl(MINUTE).lease(LONG), |_| ok("page"));
+/// How long a request takes, for which the service is called and whose answer is stored.
+async fn filled(node: &Node) -> Duration {
     node.open(1);
     let start = Instant::now();
     let answer = timeout(LONG, node.get("/a")).await.expect("an answer").unwrap();
@@ -95,12 +35,13 @@ async fn doubting(doubt: Doubt) -> (Duration, Node) {
     node.cache.settled().await;
     assert_hit(node.get("/a").await.unwrap(), "page").await;
     assert_eq!(node.calls(), 1);
-    (took, node)
+    took
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_tier_that_is_silent_about_a_lease_costs_one_lookup_time() {
-    let (took, node) = doubting(Doubt::Silence).await;
+    let node = doubting(Fault::hang());
+    let took = filled(&node).await;
     let limit = RedisConfig::default().lookup_timeout;
     assert!(took >= limit && took < limit + Duration::from_millis(5), "{took:?}");
     println!("a silent store: the lease cost {took:?} of at most {limit:?}");
@@ -109,14 +50,20 @@ async fn a_shared_tier_that_is_silent_about_a_lease_costs_one_lookup_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_tier_that_refuses_a_lease_costs_nothing() {
-    let (took, node) = doubting(Doubt::Error).await;
+    let node = doubting(Fault::error(StoreError::Server("LOADING".to_owned())));
+    let took = filled(&node).await;
     assert!(took < Duration::from_millis(5), "{took:?}");
     assert_eq!(stats(&node.cache).await["errors"]["server"], 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_never_given_back_is_waited_for_as_long_as_a_fill_in_this_process() {
-    let (took, node) = doubting(Doubt::Taken).await;
+    let store = Arc::new(MemoryStore::new(100));
+    let holder = over(Arc::clone(&store) as Arc<dyn Store>);
+    let _first = holder.get("/a");
+    holder.called(1).await;
+    let node = over(store);
+    let took = filled(&node).await;
     let patience = Duration::from_secs(5);
     assert!(took >= patience && took < patience + Duration::from_millis(200), "{took:?}");
     assert_eq!(node.leases("timed_out").await, 1);

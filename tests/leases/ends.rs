@@ -135,10 +135,15 @@ async fn however_often_holders_give_up_a_waiter_outlasts_two() {
     let before = gets(&redis);
     let requests: Vec<_> = nodes[1..].iter().map(|node| node.get("/a")).collect();
     waiting(&redis, &nodes[1..].iter().collect::<Vec<_>>(), before).await;
+    let listeners = || redis.cli(&["CLIENT", "LIST", "TYPE", "PUBSUB"]).matches("sub=1").count();
+    eventually("all listen", || listeners() == requests.len()).await;
     nodes[0].open(1);
     first.await.unwrap();
     // One may wait for the other, and no more: the last call begins before the second has ended.
     eventually("a second call", || nodes[1..].iter().map(Node::calls).sum::<usize>() >= 1).await;
+    // Who looks is deaf for as long as that takes: all of them have looked and listen again.
+    let before = gets(&redis);
+    eventually("further looks of each", || gets(&redis) >= before + 3 * nodes.len()).await;
     nodes[1..].iter().filter(|node| node.calls() > 0).for_each(|node| node.open(1));
     eventually("all the others", || nodes[1..].iter().all(|node| node.calls() == 1)).await;
     nodes.iter().for_each(|node| node.open(1));
@@ -183,8 +188,9 @@ async fn a_fill_that_is_cancelled_gives_its_lease_back() {
 async fn an_entry_that_the_queue_has_no_room_for_gives_its_lease_back() {
     let redis = RedisServer::start();
     let mut config = patient(redis.url());
-    config.queue_bytes = 1;
-    let node = Node::with(config, Policy::ttl(MINUTE).lease(LONG), |_| ok("page")).await;
+    // Room for the body, and not for the head before it.
+    config.queue_bytes = 4;
+    let node = Node::with(config, Policy::ttl(MINUTE).lease(LONG).max_body(4), |_| ok("page")).await;
     node.open(1);
     assert_eq!(text(node.get("/a").await.unwrap()).await, "page");
     node.cache.settled().await;

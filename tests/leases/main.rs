@@ -1,11 +1,12 @@
 //! Leases: of all processes that share a Redis one fills a key, and the others wait for its entry, but never for ever.
-#![cfg(feature = "redis")]
+#![cfg(all(feature = "redis", feature = "test-util"))]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod doubts;
 mod ends;
+mod mishaps;
 mod processes;
 mod store;
 mod variants;
@@ -120,8 +121,14 @@ async fn waiting(redis: &RedisServer, nodes: &[&Node], before: usize) {
 
 /// `GET`s that the server has answered.
 fn gets(redis: &RedisServer) -> usize {
+    answered(redis, "get")
+}
+
+/// Commands of this name that the server has answered.
+fn answered(redis: &RedisServer, command: &str) -> usize {
     let commands = redis.cli(&["INFO", "commandstats"]);
-    let line = commands.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls=")).unwrap_or("0,");
+    let start = format!("cmdstat_{command}:calls=");
+    let line = commands.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or("0,");
     line.split(',').next().unwrap().parse().unwrap()
 }
 

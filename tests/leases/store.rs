@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use tokio::time::timeout;
-use tower_query_cache::{Key, Lease, Leases, RedisConfig, RedisStore, Store};
+use tower_query_cache::{Key, Lease, Leases, RedisStore, Store};
 
 use crate::held;
-use crate::support::store::{LIFE, clients, connected, key, name_of_key_0, open, patient, value};
+use crate::support::store::{
+    LIFE, clients, config, connected, documented_user, key, name_of_key_0, open, patient, value,
+};
 use crate::support::{FakeRedis, RedisServer, eventually, eventually_async};
 
 const KEY: Key = Key::from_bytes([0; 32]);
@@ -123,6 +126,26 @@ async fn whoever_lost_a_lease_overwrites_nothing_that_came_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_commit_wakes_who_waits_for_its_key_and_nobody_else() {
+    let redis = RedisServer::start();
+    let (holder, waiter) = (connected(&redis).await, connected(&redis).await);
+    let soon = Duration::from_secs(10);
+    timeout(soon, leases(&waiter).given_back(&KEY)).await.expect("the subscription's connect wakes");
+    let other = key(1);
+    for round in 1..=3 {
+        let lease = take(&holder, LIFE).await;
+        let mut given_back = leases(&waiter).given_back(&KEY);
+        let theirs = leases(&holder).acquire(&other, LIFE).await.unwrap().unwrap();
+        let woken = leases(&waiter).given_back(&other);
+        assert!(leases(&holder).commit(&other, &theirs, value(round), LIFE).await.unwrap());
+        timeout(soon, woken).await.expect("a wake-up by the other key's commit");
+        assert!((&mut given_back).now_or_never().is_none(), "which is nothing to this one");
+        assert!(leases(&holder).commit(&KEY, &lease, value(round), LIFE).await.unwrap());
+        timeout(soon, given_back).await.expect("a wake-up by the commit");
+    }
+}
+
+#[tokio::test]
 async fn the_way_to_give_back_is_found_out_once() {
     let redis = RedisServer::start();
     let store = connected(&redis).await;
@@ -192,15 +215,7 @@ async fn a_server_that_refuses_scripts_stores_all_the_same() {
 #[tokio::test]
 async fn the_documented_acl_rule_is_enough_for_leases() {
     let redis = RedisServer::start();
-    let rule = include_str!("../../src/docs/crate.md")
-        .lines()
-        .find_map(|line| line.strip_prefix("ACL SETUSER cache "))
-        .expect("the rule in the docs");
-    let setuser: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
-    assert_eq!(redis.cli(&setuser).trim(), "OK");
-    let mut config = RedisConfig::default();
-    config.url = redis.url().replace("redis://", "redis://cache:secret@");
-    let store = RedisStore::new(&config, "tqc").unwrap();
+    let store = RedisStore::new(&config(documented_user(&redis)), "tqc").unwrap();
     store.ready().await.unwrap();
 
     let given_back = leases(&store).given_back(&KEY);

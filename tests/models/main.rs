@@ -1,5 +1,5 @@
 //! Models of the flight map: its source, compiled here with shuttle's locks and atomics in place of the standard ones, under
-//! thousands of schedules each.
+//! hundreds of schedules each.
 //!
 //! What holds in every schedule: a waiter hears the end of its fill, of one key never two fills run at once, whoever heard an
 //! end doesn't join that flight again, the bounds hold at every moment, and nothing is left in the end.

@@ -1,88 +1,25 @@
 //! Lookups, fills, refreshes and writes that overlap: what is newer stays.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
-use tower_query_cache::{Key, PoolStatus, RedisConfig, Store, StoreError, StoreFuture, StoreStatus};
+use support::Hoard;
+use tower_query_cache::RedisConfig;
 
 use super::*;
 
-/// As many permits as no test uses up.
-const OPEN: usize = 1 << 20;
-
-/// A shared tier whose replies and writes pass gates, and whose writes can fail.
-struct Gated {
-    values: Mutex<HashMap<Key, Bytes>>,
-    replies: Semaphore,
-    writes: Semaphore,
-    refuses: AtomicBool,
-}
-
-impl Gated {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            values: Mutex::default(),
-            replies: Semaphore::new(OPEN),
-            writes: Semaphore::new(OPEN),
-            refuses: AtomicBool::new(false),
-        })
-    }
-
-    fn node(self: &Arc<Self>, clock: &ManualClock, policy: Policy) -> Stage {
-        let mut config = RedisConfig::default();
-        config.lookup_timeout = 20 * SECOND;
-        config.write_timeout = 20 * SECOND;
-        let builder = QueryCache::builder().clock(clock).app("stale").redis(config);
-        let cache = builder.store(Arc::clone(self) as _).build().unwrap();
-        let (inner, mut origin) = tower_test::mock::pair();
-        origin.allow(1000);
-        let service = cache.layer(policy).layer(inner);
-        Stage { cache, clock: clock.clone(), service, origin }
-    }
-}
-
-impl Store for Gated {
-    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            // What is there when it is asked; the reply takes its time.
-            let value = self.values.lock().unwrap().get(key).cloned();
-            self.replies.acquire().await.unwrap().forget();
-            Ok(value)
-        })
-    }
-
-    fn set<'a>(&'a self, key: &'a Key, value: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            self.writes.acquire().await.unwrap().forget();
-            if self.refuses.load(Ordering::SeqCst) {
-                return Err(StoreError::Timeout);
-            }
-            self.values.lock().unwrap().insert(*key, value);
-            Ok(())
-        })
-    }
-
-    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            self.values.lock().unwrap().remove(key);
-            Ok(())
-        })
-    }
-
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        Box::pin(async { Ok(StoreStatus::default()) })
-    }
-
-    fn pool(&self) -> PoolStatus {
-        PoolStatus::default()
-    }
+/// A process whose shared tier may take its time.
+fn node(store: &Arc<Hoard>, clock: &ManualClock, policy: Policy) -> Stage {
+    let mut config = RedisConfig::default();
+    config.lookup_timeout = 20 * SECOND;
+    config.write_timeout = 20 * SECOND;
+    let builder = QueryCache::builder().clock(clock).app("stale").redis(config);
+    let cache = builder.store(Arc::clone(store) as _).build().unwrap();
+    let (inner, mut origin) = tower_test::mock::pair();
+    origin.allow(1000);
+    let service = cache.layer(policy).layer(inner);
+    Stage { cache, clock: clock.clone(), service, origin }
 }
 
 fn private() -> Response<Full<Bytes>> {
@@ -91,12 +28,12 @@ fn private() -> Response<Full<Bytes>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_reply_does_not_put_the_old_entry_over_the_new() {
-    let (store, clock) = (Gated::new(), ManualClock::new());
+    let (store, clock) = (Arc::new(Hoard::open()), ManualClock::new());
     let policy = || Policy::ttl(MINUTE).stale_while_revalidate(MINUTE);
-    store.node(&clock, policy()).fill(ok("old")).await;
+    node(&store, &clock, policy()).fill(ok("old")).await;
     clock.advance(MINUTE);
-    let mut reader = store.node(&clock, policy());
-    store.replies.forget_permits(OPEN);
+    let mut reader = node(&store, &clock, policy());
+    store.replies.forget_permits(Hoard::OPEN);
     let early = reader.send(get("/x"));
     settle().await;
     let late = reader.send(get("/x"));
@@ -113,12 +50,12 @@ async fn a_late_reply_does_not_put_the_old_entry_over_the_new() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_reply_does_not_hide_fresh_variants() {
-    let (store, clock) = (Gated::new(), ManualClock::new());
+    let (store, clock) = (Arc::new(Hoard::open()), ManualClock::new());
     let policy = || Policy::ttl(MINUTE).stale_while_revalidate(60 * MINUTE);
-    store.node(&clock, policy()).fill(ok("any tongue")).await;
+    node(&store, &clock, policy()).fill(ok("any tongue")).await;
     clock.advance(MINUTE);
-    let mut reader = store.node(&clock, policy());
-    store.replies.forget_permits(OPEN);
+    let mut reader = node(&store, &clock, policy());
+    store.replies.forget_permits(Hoard::OPEN);
     let tongue = |tongue| get_with("/x", &[("accept-language", tongue)]);
     let early = reader.send(tongue("en"));
     settle().await;
@@ -130,7 +67,7 @@ async fn a_late_reply_does_not_hide_fresh_variants() {
     next(&mut reader.origin, "/x").await.send_response(english);
     settle().await;
     assert_hit(reader.service.call(tongue("en")).await.unwrap(), "english").await;
-    store.replies.add_permits(OPEN / 2);
+    store.replies.add_permits(Hoard::OPEN / 2);
     next(&mut reader.origin, "/x").await.send_response(ok_with(&[("vary", "accept-language")], "deutsch"));
     assert_eq!(text(late.await.unwrap().unwrap()).await, "deutsch");
     assert_hit(reader.service.call(tongue("en")).await.unwrap(), "english").await;
@@ -139,8 +76,8 @@ async fn a_late_reply_does_not_hide_fresh_variants() {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_does_not_go_back_to_what_the_shared_tier_still_has() {
     for (first, second) in [("max-age=60", "max-age=60"), ("max-age=100", "max-age=10")] {
-        let (store, clock) = (Gated::new(), ManualClock::new());
-        let mut stage = store.node(&clock, Policy::ttl(MINUTE).refresh_ahead(0.4));
+        let (store, clock) = (Arc::new(Hoard::open()), ManualClock::new());
+        let mut stage = node(&store, &clock, Policy::ttl(MINUTE).refresh_ahead(0.4));
         stage.fill(ok_with(&[("cache-control", first)], "one")).await;
         store.refuses.store(true, Ordering::SeqCst);
         clock.advance(40 * SECOND);
@@ -159,9 +96,9 @@ async fn a_refresh_does_not_go_back_to_what_the_shared_tier_still_has() {
 
 #[tokio::test(start_paused = true)]
 async fn an_overtaken_entry_does_not_come_back_by_its_own_write() {
-    let (store, clock) = (Gated::new(), ManualClock::new());
-    let mut stage = store.node(&clock, Policy::ttl(SECOND).stale_while_revalidate(60 * MINUTE));
-    store.writes.forget_permits(OPEN);
+    let (store, clock) = (Arc::new(Hoard::open()), ManualClock::new());
+    let mut stage = node(&store, &clock, Policy::ttl(SECOND).stale_while_revalidate(60 * MINUTE));
+    store.writes.forget_permits(Hoard::OPEN);
     let first = stage.send(get("/x"));
     next(&mut stage.origin, "/x").await.send_response(ok("old"));
     first.await.unwrap().unwrap();
@@ -169,9 +106,9 @@ async fn an_overtaken_entry_does_not_come_back_by_its_own_write() {
     drop(stage.at_once().await);
     next(&mut stage.origin, "/x").await.send_response(private());
     settle().await;
-    store.writes.add_permits(OPEN / 2);
+    store.writes.add_permits(Hoard::OPEN / 2);
     stage.cache.settled().await;
-    assert!(store.values.lock().unwrap().is_empty(), "the shared tier has the old entry, for an hour");
+    assert_eq!(store.len(), 0, "the shared tier has the old entry, for an hour");
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,12 +131,12 @@ async fn a_late_refusal_does_not_take_a_newer_entry_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ahead_does_not_make_the_stale_window_fresh() {
-    let (store, ahead, right) = (Gated::new(), ManualClock::new(), ManualClock::new());
+    let (store, ahead, right) = (Arc::new(Hoard::open()), ManualClock::new(), ManualClock::new());
     ahead.advance(30 * MINUTE);
     let policy = || Policy::ttl(MINUTE).stale_if_error(60 * MINUTE);
-    store.node(&ahead, policy()).fill(ok("old")).await;
+    node(&store, &ahead, policy()).fill(ok("old")).await;
     right.advance(29 * MINUTE);
-    let mut reader = store.node(&right, policy());
+    let mut reader = node(&store, &right, policy());
     let caller = reader.send(get("/x"));
     next(&mut reader.origin, "/x").await.send_response(ok("new"));
     assert_eq!(text(caller.await.unwrap().unwrap()).await, "new");

@@ -2,28 +2,41 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tower_query_cache::{Key, PoolStatus, Store, StoreFuture, StoreStatus};
+use tower_query_cache::{Key, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 
-/// Forgets nothing, whatever life it was given, and answers lookups only as the test lets it.
+/// Forgets nothing, whatever life it was given, and answers only as the test lets it.
 pub struct Hoard {
     values: Mutex<HashMap<Key, Bytes>>,
     /// Lookups that may be answered.
-    pub gate: Semaphore,
+    pub replies: Semaphore,
+    /// Writes that may be made.
+    pub writes: Semaphore,
+    /// Whether writes fail.
+    pub refuses: AtomicBool,
 }
 
 impl Hoard {
-    /// Answers every lookup.
+    /// As many permits as no test uses up.
+    pub const OPEN: usize = 1 << 20;
+
+    /// Answers everything, until the test takes permits away.
     pub fn open() -> Self {
-        Self { values: Mutex::default(), gate: Semaphore::new(Semaphore::MAX_PERMITS) }
+        Self {
+            values: Mutex::default(),
+            replies: Semaphore::new(Self::OPEN),
+            writes: Semaphore::new(Self::OPEN),
+            refuses: AtomicBool::new(false),
+        }
     }
 
-    /// Answers none until the test adds permits to the gate.
+    /// Answers no lookup until the test adds permits.
     pub fn gated() -> Self {
-        Self { values: Mutex::default(), gate: Semaphore::new(0) }
+        Self { replies: Semaphore::new(0), ..Self::open() }
     }
 
     /// Values in it.
@@ -37,14 +50,20 @@ impl Store for Hoard {
         // What is there when it is asked, and not when it may answer.
         let found = self.values.lock().unwrap().get(key).cloned();
         Box::pin(async {
-            self.gate.acquire().await.expect("the gate is never closed").forget();
+            self.replies.acquire().await.expect("it is never closed").forget();
             Ok(found)
         })
     }
 
     fn set<'a>(&'a self, key: &'a Key, value: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        self.values.lock().unwrap().insert(*key, value);
-        Box::pin(async { Ok(()) })
+        Box::pin(async move {
+            self.writes.acquire().await.expect("it is never closed").forget();
+            if self.refuses.load(Ordering::SeqCst) {
+                return Err(StoreError::Timeout);
+            }
+            self.values.lock().unwrap().insert(*key, value);
+            Ok(())
+        })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {

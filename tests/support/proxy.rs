@@ -26,7 +26,8 @@ pub enum Fault {
     Loading,
 }
 
-/// Commands by name. Those that set up a connection count as `handshake`, the circuit breaker's `GET` as `probe`.
+/// Commands by name. Those that set up a connection count as `handshake`, the circuit breaker's `GET` as `probe`, and
+/// a connection itself as `connect`.
 pub type Commands = BTreeMap<String, u64>;
 
 /// The proxy, on a thread of its own. Dropped, it is gone with its connections.
@@ -88,7 +89,7 @@ impl Proxy {
         self.shared.resets.send_replace(());
     }
 
-    /// The commands that came so far, whatever became of them.
+    /// The commands that came so far, whatever became of them; also those that no server was there for.
     pub fn commands(&self) -> Commands {
         self.shared.commands.lock().unwrap().clone()
     }
@@ -113,16 +114,32 @@ impl Drop for Proxy {
     }
 }
 
+impl Shared {
+    fn count(&self, name: String) {
+        *self.commands.lock().unwrap().entry(name).or_default() += 1;
+    }
+
+    /// Takes the first whole command out of `asked`, and counts it.
+    fn take(&self, asked: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let (name, length) = command(asked)?;
+        self.count(name);
+        Some(asked.drain(..length).collect())
+    }
+}
+
 async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("a socket for tokio");
     while let Ok((client, _)) = listener.accept().await {
         let _ = client.set_nodelay(true);
+        shared.count("connect".to_owned());
         tokio::spawn(serve(client, Arc::clone(&shared)));
     }
 }
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.server)).await else { return };
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.server)).await else {
+        return lose(client, &shared).await;
+    };
     let _ = server.set_nodelay(true);
     let mut noise = Noise(u64::from(client.peer_addr().map_or(1, |peer| peer.port())));
     let (mut asked, mut replied) = (Vec::new(), Vec::new());
@@ -138,9 +155,7 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
                 if !matches!(read, Ok(1..)) {
                     return;
                 }
-                while let Some((name, length)) = command(&asked) {
-                    *shared.commands.lock().unwrap().entry(name).or_default() += 1;
-                    let bytes: Vec<u8> = asked.drain(..length).collect();
+                while let Some(bytes) = shared.take(&mut asked) {
                     let fault = *shared.fault.lock().unwrap();
                     lost |= fault == Fault::BlackHole;
                     let done = match fault {
@@ -172,6 +187,20 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
                 }
                 replied.clear();
             }
+        }
+    }
+}
+
+/// No server is there: counts what the client sends at once, and closes.
+async fn lose(mut client: TcpStream, shared: &Shared) {
+    let mut asked = Vec::new();
+    while matches!(client.read_buf(&mut asked).await, Ok(1..)) {
+        let mut commands = 0;
+        while shared.take(&mut asked).is_some() {
+            commands += 1;
+        }
+        if commands > 0 {
+            return;
         }
     }
 }

@@ -40,6 +40,17 @@ pub async fn connected(server: &RedisServer) -> Arc<RedisStore> {
     store
 }
 
+/// Makes the user of the ACL rule in the docs. The URL for it.
+pub fn documented_user(server: &RedisServer) -> String {
+    let rule = include_str!("../../src/docs/crate.md")
+        .lines()
+        .find_map(|line| line.strip_prefix("ACL SETUSER cache "))
+        .expect("the rule in the docs");
+    let command: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
+    assert_eq!(server.cli(&command).trim(), "OK");
+    server.url().replace("redis://", "redis://cache:secret@")
+}
+
 /// A key of one repeated byte.
 pub fn key(number: u8) -> Key {
     Key::from_bytes([number; 32])
@@ -58,6 +69,14 @@ pub async fn bounded(store: &RedisStore, key: &Key) -> Result<Option<Bytes>, Sto
 /// The name of `key(0)` in Redis.
 pub fn name_of_key_0() -> String {
     format!("test:v1:e:{}", "A".repeat(43))
+}
+
+/// Time goes by at once, for timers too; before and after it goes as ever, so that servers answer. On a runtime of one
+/// thread alone.
+pub async fn skip(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// Field `name` of every line of `CLIENT LIST`.

@@ -171,6 +171,11 @@ fn what_the_handle_makes_meaningless_is_an_error_that_names_both() {
         assert_eq!(problem(policy, &limits), Err(expected));
     }
     limits.finish_fills = false;
-    let text = problem(policy().soft_timeout(seconds(1)), &limits).unwrap_err();
-    assert!(text.contains("`soft_timeout`") && text.contains("`finish_fills`"), "{text}");
+    for (policy, field) in [
+        (policy().soft_timeout(seconds(1)), "`soft_timeout`"),
+        (policy().hard_timeout(seconds(1)), "`hard_timeout`"),
+    ] {
+        let text = problem(policy, &limits).unwrap_err();
+        assert!(text.contains(field) && text.contains("`finish_fills`"), "{text}");
+    }
 }

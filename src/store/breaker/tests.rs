@@ -6,6 +6,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::key::Key;
+use crate::store::testing::Log;
 use crate::store::{PoolStatus, StoreFuture, StoreStatus};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -312,11 +313,7 @@ async fn who_waits_for_readiness_when_it_opens_goes_on_by_probes() {
 
 #[tokio::test(start_paused = true)]
 async fn opening_and_closing_are_told_once_each_and_without_the_failures_text() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let writer = Arc::clone(&log);
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(move || Log(Arc::clone(&writer))).with_ansi(false).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (log, _logging) = Log::start();
     let store = Scripted::new(Sign::Error);
     let breaker = over(&store);
     for _ in 0..5 {
@@ -331,19 +328,7 @@ async fn opening_and_closing_are_told_once_each_and_without_the_failures_text() 
     advance(30 * SECOND).await;
     assert!(breaker.admit().is_none());
     step().await;
-    let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert_eq!((text.matches("WARN").count(), text.matches("INFO").count()), (1, 1), "{text}");
     assert!(text.contains("failure=\"connection\"") && !text.contains("hunter2"), "{text}");
-}
-
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

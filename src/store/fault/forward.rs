@@ -1,14 +1,13 @@
 //! The operations: each struck as the faults say, else handed on as it is.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{FaultStore, Operation, Shared, Strike};
 use crate::key::Key;
-use crate::store::{Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 
 /// `operation`, after what strikes it.
 async fn after<T>(
@@ -116,7 +115,7 @@ impl Leases for Shared {
         Box::pin(after(strike, async move { self.inner_leases()?.release(key, lease).await }))
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
         let strike = self.strike(Operation::GivenBack, Some(key));
         // Asked for now: what is given back from here on counts, whenever the future is polled.
         let given_back = self.inner_leases().map(|leases| leases.given_back(key));

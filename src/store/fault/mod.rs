@@ -1,8 +1,8 @@
 //! A store that misbehaves on demand.
 //!
-//! Which operation is struck is decided when it is called, in the order of the calls: that is what a script or a seed refers
-//! to. The faults are asked in the order in which they were injected, each counts all the operations that it is for, and
-//! the first one that is due strikes.
+//! Which operation is struck is decided when it is called, in the order of the calls: that is what a script or a seed
+//! refers to. The faults are asked in the order in which they were injected, each counts all the operations that it is
+//! for, and the first one that is due strikes.
 
 mod forward;
 mod operation;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-pub use self::operation::{Counts, Operation};
+pub use self::operation::{FaultCounts, Operation};
 pub use self::rule::Fault;
 use self::rule::{Corruption, Effect};
 use crate::key::Key;
@@ -31,9 +31,10 @@ use crate::store::{Store, StoreError};
 ///
 /// Clones are one store. Keep one, to inject faults and to lift them while the service runs.
 ///
-/// Struck can be every operation, also those of [`Leases`]; [`pool`](Store::pool), [`last_error`](Store::last_error) and
-/// [`suspend`](Store::suspend) go through as they are. What was struck goes to the store behind after its delay or hang,
-/// and not at all if it fails. Nothing runs in the background: an operation whose future is dropped is over.
+/// Struck can be every operation, also those of [`Leases`](crate::Leases); [`pool`](Store::pool),
+/// [`last_error`](Store::last_error) and [`suspend`](Store::suspend) go through as they are. What was struck goes to
+/// the store behind after its delay or hang, and not at all if it fails. Nothing runs in the background: an operation
+/// whose future is dropped is over.
 ///
 /// ```
 /// use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -70,7 +71,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     rules: Vec<Arc<Rule>>,
-    counts: Counts,
+    counts: FaultCounts,
     /// The latest value of each of the last two keys, newest last.
     latest: VecDeque<(Key, Bytes)>,
 }
@@ -99,7 +100,7 @@ struct Strike {
 
 /// A fault that was injected; see [`FaultStore::inject`]. Its drop changes nothing.
 #[derive(Clone)]
-pub struct Injected {
+pub struct InjectedFault {
     rule: Arc<Rule>,
     shared: Arc<Shared>,
 }
@@ -112,7 +113,7 @@ impl FaultStore {
     }
 
     /// From now on the fault strikes, until it is lifted or has struck as often as it may.
-    pub fn inject(&self, fault: Fault) -> Injected {
+    pub fn inject(&self, fault: Fault) -> InjectedFault {
         let rule = Arc::new(Rule {
             fault,
             progress: Mutex::default(),
@@ -122,7 +123,7 @@ impl FaultStore {
         let mut state = self.0.lock();
         state.rules.retain(|rule| !rule.is_over());
         state.rules.push(Arc::clone(&rule));
-        Injected { rule, shared: Arc::clone(&self.0) }
+        InjectedFault { rule, shared: Arc::clone(&self.0) }
     }
 
     /// Lifts all faults. What hangs goes on.
@@ -133,7 +134,7 @@ impl FaultStore {
 
     /// Operations so far, and those that were struck. A corruption counts once there is a value that it changed.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FaultCounts {
         self.0.lock().counts.clone()
     }
 
@@ -144,7 +145,7 @@ impl FaultStore {
     }
 }
 
-impl Injected {
+impl InjectedFault {
     /// The fault strikes no more. What hangs for it goes on.
     pub fn lift(&self) {
         self.shared.lock().rules.retain(|rule| !Arc::ptr_eq(rule, &self.rule));
@@ -172,7 +173,7 @@ impl Rule {
         self.lock().struck >= self.fault.times && self.hanging.load(Ordering::Relaxed) == 0
     }
 
-    /// Counts an operation; what happens to it.
+    /// FaultCounts an operation; what happens to it.
     fn meet(&self, operation: Operation) -> Option<(Duration, Effect)> {
         let mut progress = self.lock();
         let number = progress.seen;
@@ -189,7 +190,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an operation; what happens to it.
+    /// FaultCounts an operation; what happens to it.
     fn strike(&self, operation: Operation, key: Option<&Key>) -> Option<Strike> {
         let mut rules = self.lock().rules.clone();
         // Outside of the lock: whether a fault is for a key is asked of the test's own code.
@@ -279,7 +280,7 @@ impl Strike {
     }
 }
 
-/// Counts an operation that hangs until this is dropped.
+/// FaultCounts an operation that hangs until this is dropped.
 struct Hanging<'a>(&'a AtomicUsize);
 
 impl<'a> Hanging<'a> {
@@ -306,8 +307,11 @@ impl fmt::Debug for FaultStore {
     }
 }
 
-impl fmt::Debug for Injected {
+impl fmt::Debug for InjectedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Injected").field("fault", &self.rule.fault).field("struck", &self.struck()).finish()
+        f.debug_struct("InjectedFault")
+            .field("fault", &self.rule.fault)
+            .field("struck", &self.struck())
+            .finish()
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// An operation of a [`Store`](crate::Store), or of its [`Leases`](crate::Leases), that a [`Fault`](super::Fault) can strike.
+/// An operation of a [`Store`](crate::Store), or of its [`Leases`](crate::Leases), that a [`Fault`](super::Fault) can
+/// strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -30,12 +31,12 @@ pub enum Operation {
 
 /// How many operations of each kind came, and how many of them were struck.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct FaultCounts {
     came: BTreeMap<Operation, u64>,
     struck: BTreeMap<Operation, u64>,
 }
 
-impl Counts {
+impl FaultCounts {
     /// Operations of this kind so far.
     #[must_use]
     pub fn came(&self, operation: Operation) -> u64 {
@@ -46,6 +47,12 @@ impl Counts {
     #[must_use]
     pub fn struck(&self, operation: Operation) -> u64 {
         self.struck.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// Operations of every kind so far.
+    #[must_use]
+    pub fn all_came(&self) -> u64 {
+        self.came.values().sum()
     }
 
     /// Operations of every kind that a fault struck.

@@ -28,7 +28,7 @@ use crate::store::StoreError;
 #[must_use = "a fault does nothing before it is injected"]
 pub struct Fault {
     kind: Kind,
-    after: Duration,
+    late_by: Duration,
     operations: Option<Vec<Operation>>,
     keys: Option<Keys>,
     skip: u64,
@@ -70,7 +70,7 @@ impl Fault {
     const fn new(kind: Kind) -> Self {
         Self {
             kind,
-            after: Duration::ZERO,
+            late_by: Duration::ZERO,
             operations: None,
             keys: None,
             skip: 0,
@@ -92,11 +92,11 @@ impl Fault {
 
     /// The operation waits for so long before the store behind sees it.
     pub const fn delay(delay: Duration) -> Self {
-        Self::same(Effect::Pass).after(delay)
+        Self::same(Effect::Pass).late_by(delay)
     }
 
-    /// The operation waits until the fault is lifted, and then goes on to the store behind. A [`Store`](crate::Store) may
-    /// not do this, so it shows whether a caller has a time limit of its own.
+    /// The operation waits until the fault is lifted, and then goes on to the store behind. A [`Store`](crate::Store)
+    /// may not do this, so it shows whether a caller has a time limit of its own.
     pub const fn hang() -> Self {
         Self::same(Effect::Hang)
     }
@@ -116,8 +116,8 @@ impl Fault {
         Self::same(Effect::Corrupt(Corruption::OtherKey))
     }
 
-    /// One of all the above, by chance: the errors of [`StoreError`], at once or after a second, a delay of up to 100 ms, for
-    /// lookups also a corruption. Nothing hangs for longer than that second.
+    /// One of all the above, by chance: the errors of [`StoreError`], at once or after a second, a delay of up to 100
+    /// ms, for lookups also a corruption. Nothing hangs for longer than that second.
     pub const fn any() -> Self {
         Self::new(Kind::Any)
     }
@@ -129,14 +129,24 @@ impl Fault {
     }
 
     /// Strikes operations on these keys alone, and so none that has no key.
+    ///
+    /// Which key a request has can't be known; that its bytes are as good as random can:
+    ///
+    /// ```
+    /// use tower_query_cache::StoreError;
+    /// use tower_query_cache::test_util::Fault;
+    ///
+    /// // One half of the keys is out of reach, the same half all the time.
+    /// let fault = Fault::error(StoreError::Unavailable).for_keys(|key| key.as_bytes()[0] < 128);
+    /// ```
     pub fn for_keys(mut self, keys: impl Fn(&Key) -> bool + Send + Sync + 'static) -> Self {
         self.keys = Some(Keys(Arc::new(keys)));
         self
     }
 
-    /// Waits for so long before it does anything else: a late error, for example.
-    pub const fn after(mut self, delay: Duration) -> Self {
-        self.after = delay;
+    /// Waits for so long before it does anything else: a late error, for example. Default: zero.
+    pub const fn late_by(mut self, delay: Duration) -> Self {
+        self.late_by = delay;
         self
     }
 
@@ -146,9 +156,15 @@ impl Fault {
         self
     }
 
-    /// Strikes one in `operations`, the last of each so many. Default: 1, which 0 means too.
+    /// Strikes one in `operations`, the last of each so many. Default: 1.
+    ///
+    /// # Panics
+    ///
+    /// If `operations` is 0.
+    #[track_caller]
     pub const fn every(mut self, operations: u64) -> Self {
-        self.every = if operations == 0 { 1 } else { operations };
+        assert!(operations > 0, "one in 0 operations can't be struck");
+        self.every = operations;
         self
     }
 
@@ -159,13 +175,19 @@ impl Fault {
     }
 
     /// Strikes with this probability, from 0 to 1, drawn anew for each operation. Default: 1.
+    ///
+    /// # Panics
+    ///
+    /// If `probability` is below 0, above 1, or not a number.
+    #[track_caller]
     pub const fn chance(mut self, probability: f64) -> Self {
+        assert!(probability >= 0.0 && probability <= 1.0, "a probability is a number from 0 to 1");
         self.chance = probability;
         self
     }
 
-    /// What is drawn follows from the seed and the number of the operation alone: the same operations in the same order meet
-    /// the same faults. Default: 0.
+    /// What is drawn follows from the seed and the number of the operation alone: the same operations in the same order
+    /// meet the same faults. Default: 0.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -188,14 +210,14 @@ impl Fault {
         let draw = mix(self.seed, number);
         // The upper 53 bits, which a float holds exactly.
         let drawn = (draw >> 11) as f64 / (1_u64 << 53) as f64;
-        if drawn >= self.chance || self.chance.is_nan() {
+        if drawn >= self.chance {
             return None;
         }
         let (delay, effect) = match &self.kind {
             Kind::Same(effect) => (Duration::ZERO, effect.clone()),
             Kind::Any => any(mix(draw, number), operation),
         };
-        Some((self.after.saturating_add(delay), effect))
+        Some((self.late_by.saturating_add(delay), effect))
     }
 }
 
@@ -254,11 +276,23 @@ mod tests {
         assert_eq!(struck(&Fault::hang().skip(2), 4), [2, 3]);
         assert_eq!(struck(&Fault::hang().every(2), 6), [1, 3, 5]);
         assert_eq!(struck(&Fault::hang().skip(1).every(3), 8), [3, 6]);
-        assert_eq!(struck(&Fault::hang().every(0), 2), [0, 1]);
-        for never in [0.0, -1.0, f64::NAN] {
-            assert!(struck(&Fault::hang().chance(never), 1000).is_empty());
-        }
+        assert!(struck(&Fault::hang().chance(0.0), 1000).is_empty());
         assert_eq!(struck(&Fault::hang().chance(1.0), 1000).len(), 1000);
+    }
+
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        let refused = |build: fn() -> Fault| std::panic::catch_unwind(build).is_err();
+        assert!(refused(|| Fault::hang().every(0)));
+        for build in [
+            || Fault::hang().chance(f64::NAN),
+            || Fault::hang().chance(-0.1),
+            || Fault::hang().chance(1.1),
+            || Fault::hang().chance(f64::INFINITY),
+        ] {
+            assert!(refused(build));
+        }
+        assert!(!refused(|| Fault::hang().every(1).chance(0.5)));
     }
 
     #[test]

@@ -68,6 +68,7 @@ async fn without_faults_all_goes_through() {
     ] {
         assert_eq!(counts.came(operation), came, "{operation:?}");
     }
+    assert_eq!(counts.all_came(), 8);
     assert_eq!((counts.all_struck(), started.elapsed()), (0, Duration::ZERO));
 }
 
@@ -109,7 +110,7 @@ async fn every_second_lookup_is_late() {
 #[tokio::test(start_paused = true)]
 async fn an_error_may_come_late() {
     let store = store().await;
-    store.inject(Fault::error(StoreError::Timeout).after(SECOND));
+    store.inject(Fault::error(StoreError::Timeout).late_by(SECOND));
     let started = Instant::now();
     assert_eq!(look_up(&store).await, "timed out");
     assert!(started.elapsed() >= SECOND);
@@ -117,7 +118,7 @@ async fn an_error_may_come_late() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hang_ends_when_it_is_lifted() {
-    type Lift = fn(&FaultStore, &Injected);
+    type Lift = fn(&FaultStore, &InjectedFault);
     let ways: [Lift; 3] = [
         |_, fault| fault.lift(),
         |store, _| store.clear(),
@@ -208,7 +209,7 @@ async fn what_is_read_is_another_keys() {
 #[tokio::test(start_paused = true)]
 async fn a_corruption_is_used_up_by_values_alone() {
     let store = store().await;
-    let fault = store.inject(Fault::cut(1).times(1).after(SECOND));
+    let fault = store.inject(Fault::cut(1).times(1).late_by(SECOND));
     assert_eq!(store.get(&key(9)).await.unwrap(), None);
     store.set(&key(9), Bytes::new(), LIFE).await.unwrap();
     assert_eq!(store.get(&key(9)).await.unwrap(), Some(Bytes::new()), "nothing to cut");
@@ -231,7 +232,7 @@ async fn a_corruption_counts_lookups_alone() {
 }
 
 /// One tenth of 600 operations goes wrong; what came of each, and the counters.
-async fn chaos(seed: u64) -> (Vec<String>, Counts) {
+async fn chaos(seed: u64) -> (Vec<String>, FaultCounts) {
     let store = store().await;
     store.inject(Fault::any().chance(0.1).seed(seed));
     let mut said = Vec::new();

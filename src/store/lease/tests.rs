@@ -1,12 +1,11 @@
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::pending;
 use std::sync::Mutex;
 
 use tokio::sync::Semaphore;
 
 use super::*;
 use crate::config::RedisConfig;
-use crate::store::Breaker;
+use crate::store::{Breaker, GivenBack};
 use crate::store::{PoolStatus, Store, StoreFuture, StoreStatus};
 
 /// What a store was told, in words.
@@ -94,7 +93,7 @@ impl Leases for Lending {
         })
     }
 
-    fn given_back<'a>(&'a self, _: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, _: &'a Key) -> GivenBack<'a> {
         Box::pin(pending())
     }
 }
@@ -111,6 +110,7 @@ fn value() -> Bytes {
 
 struct Bench {
     store: Arc<Lending>,
+    breaker: Arc<Breaker>,
     writer: Writer,
     stats: Arc<Stats>,
 }
@@ -121,8 +121,8 @@ impl Bench {
             Arc::new(Lending { log: Log::default(), gate: Semaphore::new(Semaphore::MAX_PERMITS), commits });
         let config = RedisConfig { queue_entries: 2, queue_bytes: 1000, ..RedisConfig::default() };
         let breaker = Breaker::new(store.clone(), LIFE);
-        let writer = Writer::new(store.clone(), breaker, &config);
-        Self { store, writer, stats: Arc::new(Stats::new()) }
+        let writer = Writer::new(store.clone(), Arc::clone(&breaker), &config);
+        Self { store, breaker, writer, stats: Arc::new(Stats::new()) }
     }
 
     /// Holds the lease of `key(1)`.
@@ -141,6 +141,20 @@ impl Bench {
         self.writer.settled().await;
         self.store.log.take()
     }
+}
+
+#[tokio::test]
+async fn while_the_breaker_is_open_a_lease_is_left_to_run_out() {
+    let bench = Bench::new(Ok(true));
+    let (queued, alone) = (bench.held(), bench.held());
+    for _ in 0..5 {
+        let leave = bench.breaker.admit().unwrap();
+        bench.breaker.report(leave, Err(&StoreError::Timeout));
+    }
+    bench.writer.push_held(key(1), value(), LIFE, queued);
+    drop(alone);
+    assert_eq!(bench.told().await, [""; 0]);
+    assert_eq!(bench.writer.status().dropped, 1);
 }
 
 #[tokio::test]

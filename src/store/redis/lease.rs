@@ -5,9 +5,8 @@
 //! more, the end of the entry tells whether somebody had: its last bytes, a checksum of all before, are read when the
 //! lease is taken.
 
-use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -15,12 +14,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use deadpool_redis::redis::{Pipeline, ServerError, Value};
+use tokio::runtime::Handle;
 
+use super::lanes::Lanes;
 use super::wake::Wake;
 use super::{LONGEST_LIFE, RedisStore, failure, within};
 use crate::clock::millis;
 use crate::key::Key;
-use crate::store::{Lease, Leases, Store as _, StoreError, StoreFuture};
+use crate::store::{GivenBack, Lease, Leases, Store as _, StoreError, StoreFuture};
 
 /// Bytes of a token: 128 random bits in base64url. Not the bits themselves: servers quote commands that they don't know,
 /// and redis-rs gives a connection up whose errors aren't UTF-8.
@@ -45,11 +46,19 @@ return 0";
 
 /// What the server doesn't do, or not for this user; found out once.
 #[derive(Debug, Default)]
-pub(super) struct Powers {
+struct Powers {
     /// Ways of [`Way::ALL`] to give a lease back that were refused.
     refused_ways: AtomicU8,
     /// `EVAL` was refused.
     no_scripts: AtomicBool,
+}
+
+/// The part of the store that gives leases back, also for a request that is gone.
+#[derive(Clone)]
+pub(super) struct Returns {
+    lanes: Arc<Lanes>,
+    powers: Arc<Powers>,
+    write_timeout: Duration,
 }
 
 /// A way to delete a key that has a certain value.
@@ -78,7 +87,7 @@ impl RedisStore {
         value: &Bytes,
         life: u64,
     ) -> Result<Option<bool>, StoreError> {
-        if self.powers.no_scripts.load(Relaxed) {
+        if self.returns.powers.no_scripts.load(Relaxed) {
             return Ok(None);
         }
         let name = self.name(key);
@@ -89,11 +98,22 @@ impl RedisStore {
             Value::Int(put) => Ok(Some(put != 0)),
             Value::ServerError(error) if is_refusal(&error) => {
                 tracing::warn!("Redis refuses scripts: an entry whose lease was lost isn't held back");
-                self.powers.no_scripts.store(true, Relaxed);
+                self.returns.powers.no_scripts.store(true, Relaxed);
                 Ok(None)
             }
             reply => Err(unexpected(&reply)),
         }
+    }
+
+    /// The reply to one command of about `size` bytes, over the lane for writes of that size.
+    async fn ask(&self, command: &Pipeline, size: usize) -> Result<Value, StoreError> {
+        self.returns.ask(command, size).await
+    }
+}
+
+impl Returns {
+    pub(super) fn new(lanes: &Arc<Lanes>, write_timeout: Duration) -> Self {
+        Self { lanes: Arc::clone(lanes), powers: Arc::default(), write_timeout }
     }
 
     /// Deletes the lease if it still has this token, by the first way that the server knows.
@@ -146,10 +166,11 @@ impl Leases for RedisStore {
             commands.cmd("GETRANGE").arg(&name).arg(-8).arg(-1);
             // On a read lane, though it writes: a request waits for it, and it is as small as a read. Not twice: the first
             // try may have taken the lease.
-            let replies = within(self.lookup_timeout, async {
-                self.lanes.read().ok_or(StoreError::Unavailable)?.run_all(&commands).await
-            });
-            let mut replies = replies.await?.into_iter();
+            let lane = self.lanes.read().ok_or(StoreError::Unavailable)?;
+            let taking = Taking::new(&self.returns, &name, &token);
+            let replies = within(self.lookup_timeout, lane.run_all(&commands)).await?;
+            taking.answered();
+            let mut replies = replies.into_iter();
             match replies.next() {
                 Some(Value::Okay) => {}
                 Some(Value::Nil) => return Ok(None),
@@ -186,7 +207,7 @@ impl Leases for RedisStore {
     fn release<'a>(&'a self, key: &'a Key, lease: &'a Lease) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let (token, _) = split(lease)?;
-            if self.delete_lease(&lease_name(&self.name(key)), token).await? {
+            if self.returns.delete_lease(&lease_name(&self.name(key)), token).await? {
                 let mut word = Pipeline::with_capacity(1);
                 word.cmd("PUBLISH").arg(self.wake.channel()).arg(Wake::message(key));
                 // Refused or not: waiters look by themselves.
@@ -196,8 +217,38 @@ impl Leases for RedisStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
         Box::pin(self.wake.given_back(*key))
+    }
+}
+
+/// A lease that is asked for. Dropped without an answer, it may have been granted all the same: nobody would know, and
+/// everybody wait.
+struct Taking {
+    returns: Returns,
+    name: String,
+    token: String,
+    answered: bool,
+}
+
+impl Taking {
+    fn new(returns: &Returns, entry: &str, token: &str) -> Self {
+        Self { returns: returns.clone(), name: lease_name(entry), token: token.to_owned(), answered: false }
+    }
+
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        let runtime =
+            Handle::try_current().ok().filter(|_| !self.answered && !self.returns.lanes.is_suspended());
+        let Some(runtime) = runtime else { return };
+        let (returns, name, token) =
+            (self.returns.clone(), std::mem::take(&mut self.name), std::mem::take(&mut self.token));
+        runtime.spawn(async move { returns.delete_lease(&name, token.as_bytes()).await.ok() });
     }
 }
 
@@ -220,9 +271,10 @@ fn split(lease: &Lease) -> Result<(&[u8], &[u8]), StoreError> {
 }
 
 /// Whether the server doesn't know the command, or doesn't let this user send it. Proxies have words of their own for
-/// that, and `ERR` means nothing else for these commands.
+/// that, and `ERR` means nothing else for these commands; but up to Redis 6.2 what goes wrong inside a script is one too.
 fn is_refusal(error: &ServerError) -> bool {
-    matches!(error.code(), "NOPERM" | "ERR")
+    let in_script = error.details().is_some_and(|text| text.starts_with("Error running script"));
+    matches!(error.code(), "NOPERM" | "ERR") && !in_script
 }
 
 fn unexpected(reply: &Value) -> StoreError {

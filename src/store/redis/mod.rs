@@ -44,7 +44,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::lanes::Lanes;
-use self::lease::Powers;
+use self::lease::Returns;
 use self::settings::Settings;
 use self::trouble::Refusals;
 use self::wake::Wake;
@@ -59,8 +59,9 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// A shared tier in Redis, over a pool of lanes: connections that many requests share.
 ///
-/// Keys are named `{namespace}:v1:e:{digest}`, the digest in base64url without padding. The commands used are
-/// `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
+/// Keys are named `{namespace}:v1:e:{digest}`, the digest in base64url without padding; the [probe](Store::probe) reads
+/// `{namespace}:v1:probe`, which nobody sets. The commands used are `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and
+/// `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
 ///
 /// Its [leases](Store::leases) stand under the entry's name in braces with `:l` behind, so that in a Cluster both have one
 /// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and
@@ -78,8 +79,8 @@ pub struct RedisStore {
     probe_timeout: Duration,
     lookup_timeout: Duration,
     write_timeout: Duration,
-    powers: Powers,
     refusals: Refusals,
+    returns: Returns,
     wake: Arc<Wake>,
     /// The keepers, and whoever listens for leases, end when this is dropped.
     _open: watch::Sender<()>,
@@ -97,14 +98,15 @@ impl RedisStore {
         let settings = Settings::new(config)?;
         let (open, closed) = watch::channel(());
         let wake = Arc::new(Wake::new(&settings, namespace, closed.clone())?);
+        let lanes = Arc::new(Lanes::new(settings, closed)?);
         Ok(Self {
-            lanes: Arc::new(Lanes::new(settings, closed)?),
+            returns: Returns::new(&lanes, config.write_timeout),
+            lanes,
             prefix: format!("{namespace}:v1:e:"),
             probe_name: format!("{namespace}:v1:probe"),
             probe_timeout: config.probe_timeout(),
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
-            powers: Powers::default(),
             refusals: Refusals::default(),
             wake,
             _open: open,

@@ -84,31 +84,8 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Counts warnings while `work` runs.
-    fn with_log(work: impl FnOnce(&dyn Fn() -> usize)) {
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&log);
-        let subscriber =
-            tracing_subscriber::fmt().with_writer(move || Log(Arc::clone(&writer))).with_ansi(false).finish();
-        let warnings = || String::from_utf8_lossy(&log.lock().unwrap()).matches("WARN").count();
-        tracing::subscriber::with_default(subscriber, || work(&warnings));
-    }
+    use crate::store::testing::Log;
 
     #[tokio::test(start_paused = true)]
     async fn refusals_are_warned_of_once_until_there_was_none_for_a_while() {
@@ -116,43 +93,39 @@ mod tests {
             let refused = StoreError::Server("OOM".to_owned());
             [Ok(()), Err(refused), Ok(()), Err(StoreError::Timeout)]
         };
+        let (log, _logging) = Log::start();
+        let warnings = || log.text().matches("WARN").count();
         let refusals = Refusals::default();
-        let (mut before, mut after) = (0, 0);
-        with_log(|warnings| {
-            (0..100).for_each(|_| outcomes().iter().for_each(|outcome| refusals.note(outcome)));
-            before = warnings();
-        });
+        (0..100).for_each(|_| outcomes().iter().for_each(|outcome| refusals.note(outcome)));
+        assert_eq!(warnings(), 1);
         tokio::time::advance(EPISODE).await;
-        with_log(|warnings| {
-            outcomes().iter().for_each(|outcome| refusals.note(outcome));
-            after = warnings();
-        });
-        assert_eq!((before, after), (1, 1));
+        outcomes().iter().for_each(|outcome| refusals.note(outcome));
+        assert_eq!(warnings(), 2);
     }
 
     #[test]
     fn an_episode_is_warned_of_once_per_reason() {
-        with_log(|warnings| {
-            let trouble = Trouble::default();
-            let refused = StoreError::Server("WRONGPASS".to_owned());
-            (0..100).for_each(|_| trouble.failed(&refused));
-            assert_eq!(warnings(), 1);
-            trouble.broke();
-            assert_eq!((warnings(), trouble.text()), (1, Some(refused.to_string())));
+        let (log, _logging) = Log::start();
+        let warnings = || log.text().matches("WARN").count();
+        let trouble = Trouble::default();
+        let refused = StoreError::Server("WRONGPASS".to_owned());
+        (0..100).for_each(|_| trouble.failed(&refused));
+        assert_eq!(warnings(), 1);
+        trouble.broke();
+        assert_eq!((warnings(), trouble.text()), (1, Some(refused.to_string())));
 
-            trouble.passed();
-            assert_eq!(trouble.text(), None);
-            trouble.broke();
-            trouble.broke();
-            assert_eq!(warnings(), 2, "another episode");
+        trouble.passed();
+        assert_eq!(trouble.text(), None);
+        trouble.broke();
+        trouble.broke();
+        assert_eq!(warnings(), 2, "another episode");
 
-            trouble.passed();
-            for number in 0..100 {
-                trouble.failed(&refused);
-                trouble.failed(&StoreError::Server("NOAUTH".to_owned()));
-                trouble.failed(&StoreError::Connection(number.to_string()));
-            }
-            assert_eq!(warnings(), 2 + REASONS, "reasons that take turns, and too many of them");
-        });
+        trouble.passed();
+        for number in 0..100 {
+            trouble.failed(&refused);
+            trouble.failed(&StoreError::Server("NOAUTH".to_owned()));
+            trouble.failed(&StoreError::Connection(number.to_string()));
+        }
+        assert_eq!(warnings(), 2 + REASONS, "reasons that take turns, and too many of them");
     }
 }

@@ -83,8 +83,8 @@ impl Wake {
         self.suspended.send_replace(suspended);
     }
 
-    /// Resolves when a lease of `key` was given back, or may have been, after this call.
-    pub(super) fn given_back(self: &Arc<Self>, key: Key) -> impl Future<Output = ()> + Send + use<> {
+    /// True when a lease of `key` was given back after this call, false when one may have been.
+    pub(super) fn given_back(self: &Arc<Self>, key: Key) -> impl Future<Output = bool> + Send + use<> {
         let waiting = self.waiters.wait(key);
         self.listen();
         async move {
@@ -206,9 +206,12 @@ impl Waiters {
     }
 
     fn wake(&self, key: &Key) {
-        self.lock().remove(key);
+        if let Some(sender) = self.lock().remove(key) {
+            sender.send_replace(());
+        }
     }
 
+    /// Words may have been missed.
     fn wake_all(&self) {
         self.lock().clear();
     }
@@ -223,9 +226,11 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn woken(&mut self) {
-        if let Some(receiver) = &mut self.receiver {
-            receiver.changed().await.ok();
+    /// True if the key was named.
+    async fn woken(&mut self) -> bool {
+        match &mut self.receiver {
+            Some(receiver) => receiver.changed().await.is_ok(),
+            None => false,
         }
     }
 }
@@ -250,8 +255,8 @@ mod tests {
         Key::from_bytes(std::array::from_fn(|place| (number >> (8 * (place % 8))) as u8))
     }
 
-    fn is_woken(waiting: &mut Waiting) -> bool {
-        waiting.woken().now_or_never().is_some()
+    fn is_woken(waiting: &mut Waiting) -> Option<bool> {
+        waiting.woken().now_or_never()
     }
 
     #[test]
@@ -259,14 +264,14 @@ mod tests {
         let waiters = Arc::<Waiters>::default();
         let [mut one, mut two, mut other] = [1, 1, 2].map(|number| waiters.wait(key(number)).unwrap());
         waiters.wake(&key(1));
-        assert_eq!([&mut one, &mut two, &mut other].map(is_woken), [true, true, false]);
+        assert_eq!([&mut one, &mut two, &mut other].map(is_woken), [Some(true), Some(true), None]);
         // A wait that begins now is for the next word.
         let mut late = waiters.wait(key(1)).unwrap();
-        assert!(!is_woken(&mut late));
+        assert_eq!(is_woken(&mut late), None);
         drop(one);
         assert!(waiters.lock().contains_key(&key(1)), "an old waiter takes a new one's place away");
         waiters.wake_all();
-        assert!(is_woken(&mut late) && is_woken(&mut other));
+        assert_eq!([&mut late, &mut other].map(is_woken), [Some(false), Some(false)]);
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl<S, P> Miss<S, P> {
         self.head.may_refresh() && self.route.rules.stale.refresh_is_due(entry, self.shared.clock.now())
     }
 
-    /// Joins the fill of the key or leads one. Waits for two fills at most, and no longer than `coalesce_timeout` in all.
+    /// Joins the fill of the key or leads one. Waits for two fills at most, and no longer than `coalesce_timeout` in all,
+    /// not counting what a fill itself waits for another process's.
     async fn lead_or_follow<R: Body>(&mut self, fallback: &Fallback) -> Turn<R> {
         let shared = Arc::clone(&self.shared);
         let why = self.target.forward();

@@ -77,15 +77,12 @@ impl StaleRules {
     pub(crate) fn check_within(&self, limits: &LimitsConfig) -> Result<(), PolicyError> {
         let longest = limits.fill_timeout;
         for (field, time) in [("soft_timeout", self.soft_timeout), ("hard_timeout", self.hard_timeout)] {
-            if let Some(time) = time.filter(|time| *time > longest) {
-                return Err(error(
-                    field,
-                    format!("{time:?} is above the handle's `fill_timeout`, {longest:?}"),
-                ));
+            let Some(time) = time else { continue };
+            if time > longest {
+                let problem = format!("{time:?} is above the handle's `fill_timeout`, {longest:?}");
+                return Err(error(field, problem));
             }
-        }
-        for (field, time) in [("soft_timeout", self.soft_timeout), ("hard_timeout", self.hard_timeout)] {
-            if time.is_some() && !limits.finish_fills {
+            if !limits.finish_fills {
                 return Err(error(field, "needs the handle's `finish_fills`: the fill is to go on"));
             }
         }

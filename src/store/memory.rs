@@ -132,8 +132,8 @@ impl Memory {
 
     /// Removes `entry` itself. False if another value has its place.
     pub(crate) fn remove_if_same(&self, entry: &Arc<Entry>) -> bool {
-        let is_other = |held: &Cached| !matches!(held, Cached::Entry(held) if Arc::ptr_eq(held, entry));
-        self.cache.remove_if(&entry.key, |held| !is_other(held));
+        let is_same = |held: &Cached| matches!(held, Cached::Entry(held) if Arc::ptr_eq(held, entry));
+        self.cache.remove_if(&entry.key, is_same);
         self.cache.get(&entry.key).is_none()
     }
 

@@ -14,6 +14,7 @@ use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
 use crate::error::ConfigError;
+use crate::purge::{Purges, TagScope};
 use crate::stats::{ServerFigures, Stats};
 use crate::store::{Breaker, Memory, SharedTier, Store, Tiers, Writer};
 
@@ -147,8 +148,16 @@ impl CacheBuilder {
         let server = shared
             .as_ref()
             .map(|shared| ServerFigures::new(Arc::clone(&shared.store), Arc::clone(&shared.breaker)));
+        let purges = Arc::new(Purges::alone(TagScope::new(&config.app)));
         let memory = Memory::new(&config.memory);
-        let tiers = Tiers::new(memory, shared, Arc::clone(&names), clock.clone(), Arc::clone(&stats));
+        let tiers = Tiers::new(
+            memory,
+            shared,
+            Arc::clone(&purges),
+            Arc::clone(&names),
+            clock.clone(),
+            Arc::clone(&stats),
+        );
         if config.enabled
             && let Some(store) = &store
             && Handle::try_current().is_ok()
@@ -156,7 +165,7 @@ impl CacheBuilder {
             // Asking starts the connecting; whether it has come to an end yet doesn't matter here.
             drop(store.ready().now_or_never());
         }
-        Ok(QueryCache::assemble(Parts { config, tiers, names, stats, server, clock, spawner }))
+        Ok(QueryCache::assemble(Parts { config, tiers, purges, names, stats, server, clock, spawner }))
     }
 }
 

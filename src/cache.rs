@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::Extensions;
+use http::{Extensions, Request, Uri};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -21,6 +21,7 @@ use crate::flight::{Flights, Recent};
 use crate::key::Identity;
 use crate::layer::CacheLayer;
 use crate::policy::Routes;
+use crate::purge::{Purges, Tag};
 use crate::stats::{RouteStats, Stats, StatsHandler};
 use crate::store::Tiers;
 
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) names: Arc<Names>,
     pub(crate) tiers: Tiers,
+    pub(crate) purges: Arc<Purges>,
     pub(crate) flights: Arc<Flights>,
     /// Keys whose responses can't be stored: requests for them aren't kept waiting for each other.
     pub(crate) uncacheable: Recent,
@@ -98,7 +100,7 @@ impl QueryCache {
 
     pub(crate) fn assemble(parts: Parts) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let Parts { config, tiers, names, stats, server, clock, spawner } = parts;
+        let Parts { config, tiers, purges, names, stats, server, clock, spawner } = parts;
         Self {
             shared: Arc::new(Shared {
                 id: IDS.fetch_add(1, Ordering::Relaxed),
@@ -112,6 +114,7 @@ impl QueryCache {
                 clock,
                 names,
                 tiers,
+                purges,
                 flights: Flights::new(&config.limits),
                 uncacheable: Recent::new(),
                 failing: Recent::new(),
@@ -206,6 +209,7 @@ impl QueryCache {
 pub(crate) struct Parts {
     pub(crate) config: CacheConfig,
     pub(crate) tiers: Tiers,
+    pub(crate) purges: Arc<Purges>,
     pub(crate) names: Arc<Names>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) server: Option<crate::stats::ServerFigures>,
@@ -214,6 +218,17 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
+    /// What stands for a path and query in the tags of entries.
+    pub(crate) fn urls(&self, uri: &Uri) -> Vec<Tag> {
+        vec![self.purges.scope().uri(uri)]
+    }
+
+    /// What stands for the keys that such a request has under the policies of this handle's layers.
+    pub(crate) fn keys<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Vec<Tag> {
+        let _ = request;
+        Vec::new()
+    }
+
     /// Marks a request that is inside a fill of this handle, so that a second layer of it doesn't wait for the first.
     pub(crate) fn mark(&self, extensions: &mut Extensions) {
         let others = extensions.get::<Filling>().map_or(&[][..], |filling| &filling.0);

@@ -23,6 +23,7 @@ use crate::fallback::Fallback;
 use crate::flight::{Context, End, Failure, Fill, Filled, First, Joined, Lead, Waiter, is_error, throttle};
 use crate::key::Key;
 use crate::policy::{Bypass, Refusal, Stale};
+use crate::purge::Tag;
 use crate::refresh::Look;
 use crate::route::{RequestHead, Route};
 use crate::store::Target;
@@ -38,6 +39,8 @@ pub(crate) struct Miss<S, P> {
     pub(crate) target: Target,
     /// The shared tier was asked and didn't answer: the request has no more time for it.
     pub(crate) unanswered: bool,
+    /// What the request is about.
+    pub(crate) tags: Arc<[Tag]>,
     /// Until the answer, or the fill, is there.
     pub(crate) running: Running,
 }
@@ -256,6 +259,7 @@ where
     ) -> (Fill<S, P, R, S::Error>, Running) {
         self.route.disguise(&mut self.parts);
         conditional::strip_validators(&mut self.parts.headers);
+        let stamp = self.shared.purges.stamp();
         let fill = Fill {
             inner: self.inner,
             request: Request::from_parts(self.parts, self.body),
@@ -269,6 +273,8 @@ where
                 unanswered: self.unanswered,
                 held: None,
                 refresh,
+                tags: self.tags,
+                stamp,
             },
         };
         (fill, self.running)

@@ -33,7 +33,8 @@ impl<K> CacheLayer<K> {
             within("key_body", rules.key_body.unwrap_or(0), "key_body_bytes", limits.key_body_bytes)?;
             rules.stale.check_within(limits)?;
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
-            Ok(Arc::new(Route::new(label, rules, keys, shared.stats.route(label))))
+            let scope = shared.purges.scope();
+            Ok(Arc::new(Route::new(label, rules, keys, scope, shared.stats.route(label))))
         })?;
         Ok(Self { shared, table: Arc::new(table), mode: PhantomData })
     }

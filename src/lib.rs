@@ -27,6 +27,7 @@ mod fallback;
 mod store;
 mod entry;
 mod flight;
+mod purge;
 mod body;
 mod budget;
 mod answer;
@@ -52,10 +53,14 @@ pub use self::policy::{
     BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
     Routes, RoutesConfig, Stale,
 };
+pub use self::purge::{CacheTags, JournalId, Purge, PurgeError, PurgeFuture, Purged, TagError};
 pub use self::request_body::RequestBody;
 pub use self::service::Cache;
 pub use self::stats::{StatsFuture, StatsHandler};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
-pub use self::store::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+pub use self::store::{
+    Append, AppendMode, Appended, GivenBack, Journal, JournalEntry, Lease, Leases, PoolStatus, Store,
+    StoreError, StoreFuture, StoreStatus, Tail,
+};
 pub use self::warm::Warmed;

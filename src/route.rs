@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, response};
 
 use crate::conditional;
 use crate::key::{self, Key, KeyRules};
-use crate::policy::{Bypass, Rules};
+use crate::policy::{Bypass, Refusal, Rules};
+use crate::purge::{self, CacheTags, Tag, TagScope};
 use crate::stats::RouteStats;
 
 /// A policy made ready for requests.
@@ -19,6 +20,7 @@ pub(crate) struct Route {
     pub(crate) keys: KeyRules,
     pub(crate) stats: Arc<RouteStats>,
     label: String,
+    scope: TagScope,
     /// Whether the log has the remedy for cookies.
     warned: AtomicBool,
 }
@@ -42,8 +44,35 @@ impl RequestHead {
 }
 
 impl Route {
-    pub(crate) fn new(label: &str, rules: Rules, keys: KeyRules, stats: Arc<RouteStats>) -> Self {
-        Self { rules, keys, stats, label: label.to_owned(), warned: AtomicBool::new(false) }
+    pub(crate) fn new(
+        label: &str,
+        rules: Rules,
+        keys: KeyRules,
+        scope: TagScope,
+        stats: Arc<RouteStats>,
+    ) -> Self {
+        Self { rules, keys, stats, label: label.to_owned(), scope, warned: AtomicBool::new(false) }
+    }
+
+    /// What a request with this primary key is about, as far as is known before it has a response.
+    pub(crate) fn request_tags(&self, parts: &Parts, primary: &Key) -> Vec<Tag> {
+        let uri = key::original_uri(parts);
+        vec![self.scope.key(primary), self.scope.uri(uri), self.scope.route(&self.label)]
+    }
+
+    /// What a response says it is about.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Tags`]: there are too many, or one isn't a tag.
+    pub(crate) fn response_tags(&self, response: &response::Parts) -> Result<Vec<Tag>, Refusal> {
+        let Some(tags) = response.extensions.get::<CacheTags>() else { return Ok(Vec::new()) };
+        let own = tags.iter().map(|tag| match purge::check_tag(tag) {
+            Ok(()) => Ok(self.scope.own(tag)),
+            Err(_) => Err(Refusal::Tags),
+        });
+        let own = own.collect::<Result<Vec<_>, _>>()?;
+        if own.len() > purge::MAX_TAGS { Err(Refusal::Tags) } else { Ok(own) }
     }
 
     /// The primary key of a request whose body, if it is keyed, is `body`.

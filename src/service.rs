@@ -143,6 +143,7 @@ impl<S, K> Cache<S, K> {
                 method: parts.method.clone(),
                 headers: route.visible(&parts.headers).into_owned(),
             }),
+            tags: route.request_tags(&parts, &target.primary).into(),
             parts,
             body,
             target,

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub use crate::clock::ManualClock;
 use crate::entry::{self, Entry, EntryHead, Record, Windows};
 use crate::key::Key;
+use crate::purge::{Epoch, JournalId, Stamp};
 pub use crate::store::{Fault, FaultCounts, FaultStore, InjectedFault, MemoryStore, Operation};
 
 /// A value as the cache would store it under `key`: a 200 with `fields` and `body`, fresh for an hour from the Unix
@@ -31,6 +32,8 @@ pub fn entry(key: &Key, fields: &[(&str, &str)], body: Bytes) -> Option<Bytes> {
         initial_age: 0,
         lifetime: 3_600_000,
         windows: Windows::default(),
+        stamp: Stamp::foreign(Epoch::NONE, JournalId::ZERO),
+        tags: &[],
     };
     Some(Entry::seal(head, &[body]).ok()?.1)
 }

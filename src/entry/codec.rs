@@ -1,7 +1,8 @@
 //! The bytes of a record in the shared tier.
 //!
 //! ```text
-//! magic "TQCE", version u8, kind u8, key [32]
+//! magic "TQCE", version u8, kind u8, flags u8, key [32],
+//! stamp: epoch [16], id u64 u64; tag count u8, tags u64
 //! entry:  stored_at u64, initial_age u64, lifetime u64, while_revalidate u64, if_error u64,
 //!         status u16, header count u16, body length u64,
 //!         headers: name length u16, value length u32, name, value
@@ -12,7 +13,7 @@
 //! xxh3-64 of all before, u64
 //! ```
 //!
-//! Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order,
+//! No flag is known yet, and a record with one is another version's. Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order,
 //! and the same record always gives the same bytes. The checksum finds damage, not malice; whoever may write
 //! to the shared tier may write entries. But whatever the bytes are, decoding doesn't panic, and reserves for
 //! no more than they can hold, nor for more than a few fields before they are read.
@@ -22,9 +23,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::wire::{Reader, Short};
-use super::{Entry, EntryHead, Record, VaryRecord, Windows};
+use super::{Checked, Entry, EntryHead, Record, VaryRecord, Windows};
 use crate::key::{Key, MAX_FIELDS};
 use crate::policy::Refusal;
+use crate::purge::{self, Epoch, JournalId, Stamp, Tag};
 
 const MAGIC: [u8; 4] = *b"TQCE";
 
@@ -35,8 +37,17 @@ const VERSION: u8 = 1;
 const ENTRY: u8 = 1;
 const VARY: u8 = 2;
 
-/// Magic, version, kind, key.
-const PREAMBLE: usize = 4 + 1 + 1 + 32;
+/// Flags of a record.
+const FLAGS: u8 = 0;
+
+/// Magic, version, kind, flags, key.
+const UNSTAMPED: usize = 4 + 1 + 1 + 1 + 32;
+
+/// The same with stamp and tag count.
+const PREAMBLE: usize = UNSTAMPED + 32 + 1;
+
+/// Most tags of a record: a response's own, and those of its key, URL and route.
+const MAX_TAGS: usize = purge::MAX_TAGS + 3;
 
 /// What an entry has between preamble and headers.
 const ENTRY_HEAD: usize = 5 * 8 + 2 + 2 + 8;
@@ -94,8 +105,8 @@ pub(super) fn encode_entry(head: EntryHead<'_>, body: &[Bytes]) -> Result<Bytes,
         .iter()
         .try_fold(0_usize, |sum, chunk| sum.checked_add(chunk.len()))
         .ok_or(Refusal::Unencodable)?;
-    let length = entry_len(head.headers, body_len).ok_or(Refusal::Unencodable)?;
-    let mut out = preamble(ENTRY, head.key, length);
+    let length = entry_len(head.headers, head.tags.len(), body_len).ok_or(Refusal::Unencodable)?;
+    let mut out = preamble(ENTRY, head.key, (&head.stamp, head.tags), length)?;
     let Windows { while_revalidate, if_error } = head.windows;
     for number in [head.stored_at, head.initial_age, head.lifetime, while_revalidate, if_error] {
         out.extend_from_slice(&number.to_le_bytes());
@@ -120,7 +131,8 @@ fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
         return Err(Refusal::Unencodable);
     }
     let names = record.fields.iter().map(|name| 2 + name.as_str().len()).sum::<usize>();
-    let mut out = preamble(VARY, &record.key, PREAMBLE + 6 + names + 16 * record.variants.len() + CHECKSUM);
+    let length = PREAMBLE + 8 * record.tags.len() + 6 + names + 16 * record.variants.len() + CHECKSUM;
+    let mut out = preamble(VARY, &record.key, (&record.stamp, &record.tags), length)?;
     out.extend_from_slice(&narrow::<u16>(record.fields.len())?.to_le_bytes());
     out.extend_from_slice(&narrow::<u32>(record.variants.len())?.to_le_bytes());
     for name in &record.fields {
@@ -135,21 +147,32 @@ fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
 }
 
 /// The encoded length of an entry; `None` if memory can't hold it.
-pub(super) fn entry_len(headers: &HeaderMap, body: usize) -> Option<usize> {
+pub(super) fn entry_len(headers: &HeaderMap, tags: usize, body: usize) -> Option<usize> {
     headers
         .iter()
         .try_fold(PREAMBLE + ENTRY_HEAD + CHECKSUM, |sum: usize, (name, value)| {
             sum.checked_add(HEADER + name.as_str().len())?.checked_add(value.len())
         })?
+        .checked_add(tags.checked_mul(8)?)?
         .checked_add(body)
 }
 
-fn preamble(kind: u8, key: &Key, length: usize) -> Vec<u8> {
+fn preamble(kind: u8, key: &Key, (stamp, tags): (&Stamp, &[Tag]), length: usize) -> Result<Vec<u8>, Refusal> {
+    if tags.len() > MAX_TAGS {
+        return Err(Refusal::Unencodable);
+    }
     let mut out = Vec::with_capacity(length);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, kind]);
+    out.extend_from_slice(&[VERSION, kind, FLAGS]);
     out.extend_from_slice(key.as_bytes());
-    out
+    out.extend_from_slice(stamp.epoch.as_bytes());
+    out.extend_from_slice(&stamp.id.ms.to_le_bytes());
+    out.extend_from_slice(&stamp.id.seq.to_le_bytes());
+    out.extend_from_slice(&narrow::<u8>(tags.len())?.to_le_bytes());
+    for tag in tags {
+        out.extend_from_slice(&tag.bits().to_le_bytes());
+    }
+    Ok(out)
 }
 
 fn finish(mut out: Vec<u8>) -> Bytes {
@@ -169,7 +192,10 @@ fn narrow<T: TryFrom<usize>>(number: usize) -> Result<T, Refusal> {
 /// [`DecodeError`] tells a value to leave alone from one to remove.
 pub(crate) fn decode(bytes: Bytes, key: &Key) -> Result<Record, DecodeError> {
     let mut from = open(bytes)?;
-    let (kind, found) = (from.u8()?, Key::from_bytes(from.array()?));
+    let (kind, flags, found) = (from.u8()?, from.u8()?, Key::from_bytes(from.array()?));
+    if flags != FLAGS {
+        return Err(DecodeError::Foreign);
+    }
     if found != *key {
         return Err(DecodeError::Corrupt);
     }
@@ -183,7 +209,7 @@ pub(crate) fn decode(bytes: Bytes, key: &Key) -> Result<Record, DecodeError> {
 /// The entry in bytes that [`encode_entry`] has just made for `key`, whose sum needs no second look.
 pub(super) fn own_entry(key: Key, bytes: Bytes) -> Result<Entry, DecodeError> {
     let mut from = Reader::new(bytes);
-    from.bytes(PREAMBLE)?;
+    from.bytes(UNSTAMPED)?;
     let content = from.len().checked_sub(CHECKSUM).ok_or(DecodeError::Corrupt)?;
     entry(key, Reader::new(from.bytes(content)?))
 }
@@ -208,6 +234,7 @@ fn open(bytes: Bytes) -> Result<Reader, DecodeError> {
 }
 
 fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
+    let (stamp, tags) = stamp(&mut from)?;
     let (stored_at, initial_age, lifetime) = (from.u64()?, from.u64()?, from.u64()?);
     let windows = Windows { while_revalidate: from.u64()?, if_error: from.u64()? };
     let status = StatusCode::from_u16(from.u16()?).map_err(|_| DecodeError::Corrupt)?;
@@ -218,7 +245,19 @@ fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
         return Err(DecodeError::Corrupt);
     }
     let body = from.bytes(body)?;
-    Ok(Entry { key, status, headers, body, stored_at, initial_age, lifetime, windows })
+    let checked = Checked::default();
+    Ok(Entry { key, status, headers, body, stored_at, initial_age, lifetime, windows, stamp, tags, checked })
+}
+
+fn stamp(from: &mut Reader) -> Result<(Stamp, Box<[Tag]>), DecodeError> {
+    let epoch = Epoch::from_bytes(from.array()?);
+    let id = JournalId::new(from.u64()?, from.u64()?);
+    let count = usize::from(from.u8()?);
+    if count > MAX_TAGS {
+        return Err(DecodeError::Corrupt);
+    }
+    let tags = (0..count).map(|_| from.u64().map(Tag::from_bits)).collect::<Result<_, _>>()?;
+    Ok((Stamp::foreign(epoch, id), tags))
 }
 
 fn headers(count: usize, from: &mut Reader) -> Result<HeaderMap, DecodeError> {
@@ -238,6 +277,7 @@ fn headers(count: usize, from: &mut Reader) -> Result<HeaderMap, DecodeError> {
 }
 
 fn vary(key: Key, mut from: Reader) -> Result<VaryRecord, DecodeError> {
+    let (stamp, tags) = stamp(&mut from)?;
     let fields_count = usize::from(from.u16()?);
     let variants_count = usize::try_from(from.u32()?).map_err(|_| DecodeError::Corrupt)?;
     if fields_count > MAX_FIELDS {
@@ -258,7 +298,7 @@ fn vary(key: Key, mut from: Reader) -> Result<VaryRecord, DecodeError> {
     if from.len() != 0 {
         return Err(DecodeError::Corrupt);
     }
-    Ok(VaryRecord { key, fields, variants })
+    Ok(VaryRecord { key, fields, variants, stamp, tags })
 }
 
 fn name_of(bytes: &[u8]) -> Result<HeaderName, DecodeError> {

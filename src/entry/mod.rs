@@ -9,6 +9,7 @@ mod tests;
 pub(crate) use self::codec::{DecodeError, decode, encode};
 
 use std::mem::size_of;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use crate::clock::{Millis, millis};
 use crate::key::Key;
 use crate::policy::Refusal;
+use crate::purge::{Stamp, Tag};
 
 /// What a store holds under one key.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,40 @@ pub(crate) struct Entry {
     pub(crate) lifetime: Millis,
     /// What it is good for after that.
     pub(crate) windows: Windows,
+    /// How far purges were known when its fill began.
+    pub(crate) stamp: Stamp,
+    /// What it is about.
+    pub(crate) tags: Box<[Tag]>,
+    /// When it was last found to be untouched by purges.
+    pub(crate) checked: Checked,
+}
+
+/// The generation of the purges known, plus 1, in which an entry was last found untouched; 0: never. No part of the entry:
+/// clones begin anew, and all are equal.
+#[derive(Debug, Default)]
+pub(crate) struct Checked(AtomicU64);
+
+impl Checked {
+    /// Whether it was found untouched in `generation`.
+    pub(crate) fn is(&self, generation: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == generation.wrapping_add(1)
+    }
+
+    pub(crate) fn mark(&self, generation: u64) {
+        self.0.store(generation.wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+impl Clone for Checked {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Checked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// How long after its freshness lifetime an entry may still answer, milliseconds ([RFC 5861]).
@@ -82,6 +118,10 @@ pub(crate) struct EntryHead<'a> {
     pub(crate) lifetime: Millis,
     /// What it is good for after that.
     pub(crate) windows: Windows,
+    /// How far purges were known when its fill began.
+    pub(crate) stamp: Stamp,
+    /// What it is about.
+    pub(crate) tags: &'a [Tag],
 }
 
 /// What a header map keeps for each place it has: a bucket (hash, name, value, links) and its share of the
@@ -98,7 +138,8 @@ impl Entry {
     /// [`Refusal::Unencodable`]: over what the format's lengths can say, or over 1,024 header values.
     pub(crate) fn seal(head: EntryHead<'_>, body: &[Bytes]) -> Result<(Self, Bytes), Refusal> {
         let encoded = codec::encode_entry(head, body)?;
-        let entry = codec::own_entry(*head.key, encoded.clone()).map_err(|_| Refusal::Unencodable)?;
+        let mut entry = codec::own_entry(*head.key, encoded.clone()).map_err(|_| Refusal::Unencodable)?;
+        entry.stamp.local = head.stamp.local;
         Ok((entry, encoded))
     }
 
@@ -112,6 +153,8 @@ impl Entry {
             initial_age: self.initial_age,
             lifetime: self.lifetime,
             windows: self.windows,
+            stamp: self.stamp,
+            tags: &self.tags,
         }
     }
 
@@ -119,11 +162,16 @@ impl Entry {
     /// slices of, and the header map's places. Right for entries from [`seal`](Self::seal) and [`decode`];
     /// their bytes are counted as encoded. Allocator overhead isn't.
     pub(crate) fn weight(&self) -> u64 {
-        let buffer = codec::entry_len(&self.headers, self.body.len()).unwrap_or(usize::MAX);
+        let buffer = codec::entry_len(&self.headers, self.tags.len(), self.body.len()).unwrap_or(usize::MAX);
         let places = self.headers.capacity().saturating_mul(HEADER_PLACE);
         // Names that aren't registered ones have a buffer of their own.
         let names = self.headers.keys().map(|name| name.as_str().len()).fold(0, usize::saturating_add);
-        let bytes = size_of::<Self>().saturating_add(buffer).saturating_add(places).saturating_add(names);
+        let tags = self.tags.len().saturating_mul(size_of::<Tag>());
+        let bytes = size_of::<Self>()
+            .saturating_add(tags)
+            .saturating_add(buffer)
+            .saturating_add(places)
+            .saturating_add(names);
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
@@ -165,6 +213,10 @@ pub(crate) struct VaryRecord {
     pub(crate) fields: Vec<HeaderName>,
     /// The variants: the first 64 bits of their keys, and when they end.
     pub(crate) variants: Vec<(u64, Millis)>,
+    /// How far purges were known when the fill began that wrote it last.
+    pub(crate) stamp: Stamp,
+    /// What all the variants are about.
+    pub(crate) tags: Box<[Tag]>,
 }
 
 impl VaryRecord {
@@ -173,6 +225,7 @@ impl VaryRecord {
         let names =
             self.fields.iter().map(|name| name.as_str().len() + size_of::<HeaderName>()).sum::<usize>();
         let variants = self.variants.len().saturating_mul(size_of::<(u64, Millis)>());
-        (size_of::<Self>() + names + variants) as u64
+        let tags = self.tags.len().saturating_mul(size_of::<Tag>());
+        (size_of::<Self>() + names + variants + tags) as u64
     }
 }

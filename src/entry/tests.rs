@@ -5,14 +5,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{DecodeError, Entry, EntryHead, Record, VaryRecord, Windows, decode, encode};
+use super::{Checked, DecodeError, Entry, EntryHead, Record, VaryRecord, Windows, decode, encode};
 use crate::key::Key;
 use crate::policy::Refusal;
+use crate::purge::{Epoch, JournalId, Stamp, Tag};
 
 const KEY: Key = Key::from_bytes([5; 32]);
+const STAMP: Stamp = Stamp::foreign(Epoch::from_bytes([6; 16]), JournalId::new(7, 8));
+const TAGS: [Tag; 2] = [Tag::from_bits(9), Tag::from_bits(u64::MAX)];
 
 /// Where the entry's own numbers stand.
-const STATUS: usize = 38 + 40;
+const STATUS: usize = 72 + 2 * 8 + 40;
 const HEADER_COUNT: usize = STATUS + 2;
 const BODY_LENGTH: usize = HEADER_COUNT + 2;
 const FIRST_HEADER: usize = BODY_LENGTH + 8;
@@ -26,6 +29,8 @@ fn head(headers: &HeaderMap) -> EntryHead<'_> {
         initial_age: 2,
         lifetime: 3,
         windows: Windows { while_revalidate: 4, if_error: 5 },
+        stamp: STAMP,
+        tags: &TAGS,
     }
 }
 
@@ -45,6 +50,8 @@ fn vary_sample() -> VaryRecord {
         key: KEY,
         fields: vec![header::ACCEPT, HeaderName::from_static("x-own")],
         variants: vec![(1, 2), (u64::MAX, 0)],
+        stamp: STAMP,
+        tags: TAGS.into(),
     }
 }
 
@@ -282,12 +289,12 @@ proptest! {
         let [stored_at, initial_age, lifetime, while_revalidate, if_error] = times;
         let windows = Windows { while_revalidate, if_error };
         let status = StatusCode::from_u16(status).expect("a good status");
-        let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows };
+        let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows, stamp: STAMP, tags: &TAGS };
         let body: Vec<Bytes> = chunks.iter().cloned().map(Bytes::from).collect();
         let (entry, encoded) = Entry::seal(head, &body).expect("encodable");
         let expected = Entry {
             key, status, headers: headers.clone(), body: chunks.concat().into(), stored_at, initial_age, lifetime,
-            windows,
+            windows, stamp: STAMP, tags: TAGS.into(), checked: Checked::default(),
         };
         prop_assert_eq!(&entry, &expected);
         prop_assert_eq!(decode(encoded.clone(), &key), Ok(Record::Entry(expected)));

@@ -27,6 +27,7 @@ use crate::cache::Shared;
 use crate::conditional;
 use crate::entry::Entry;
 use crate::policy::Refusal;
+use crate::purge::{Stamp, Tag};
 use crate::route::{RequestHead, Route};
 use crate::store::{Draft, Held, Target, is_of_use};
 
@@ -76,6 +77,10 @@ pub(crate) struct Context {
     pub(crate) held: Option<Arc<Held>>,
     /// No request waits for it from its start.
     pub(crate) refresh: bool,
+    /// What the request is about.
+    pub(crate) tags: Arc<[Tag]>,
+    /// How far purges were known before the inner service was called.
+    pub(crate) stamp: Stamp,
 }
 
 impl<S, P, R> Fill<S, P, R, S::Error>
@@ -113,6 +118,8 @@ where
         }
         let started = Instant::now();
         let deadline = context.deadline(started);
+        // NOTE: before the call: a purge that comes while the service works is about what it answers.
+        context.stamp = context.shared.purges.stamp();
         context.shared.mark(request.extensions_mut());
         let called = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
         let failure = match timeout_at(deadline, called).await {
@@ -190,9 +197,11 @@ impl Context {
             return Err(Refusal::TooLarge);
         }
         let fields = crate::key::vary_fields(&parts.headers)?;
+        let response_tags = self.route.response_tags(parts)?;
+        let (stamp, request_tags) = (self.stamp, Arc::clone(&self.tags));
         let mut parts = parts.clone();
         answer::date(&mut parts.headers, received);
-        Ok(Draft { parts, verdict, received, fields, declared })
+        Ok(Draft { parts, verdict, received, fields, declared, stamp, request_tags, response_tags })
     }
 
     /// Whether a stale entry may stand in for a failure now.

@@ -130,6 +130,10 @@ reasons! {
         FillAborted => "fill-aborted",
         /// The response can't be written as an entry.
         Unencodable => "unencodable",
+        /// The response's tags are too many, or one isn't a tag.
+        Tags => "tags",
+        /// A purge came while the service was at work.
+        Overtaken => "overtaken",
     }
 }
 
@@ -194,7 +198,8 @@ impl Refusal {
             | Self::Trailers
             // Counted for a body that streams longer than a fill may take; the next one will too.
             | Self::FillTimeout
-            | Self::Unencodable => true,
+            | Self::Unencodable
+            | Self::Tags => true,
             Self::ServerError
             | Self::VaryLimit
             | Self::OriginEcho
@@ -204,7 +209,8 @@ impl Refusal {
             | Self::StoreIf
             | Self::Head
             | Self::HardTimeout
-            | Self::FillAborted => false,
+            | Self::FillAborted
+            | Self::Overtaken => false,
         }
     }
 }

@@ -218,7 +218,7 @@ impl Stats {
             StoreError::Unavailable => &self.unavailable,
             StoreError::Timeout => &self.timeout,
             StoreError::Connection(_) => &self.connection,
-            StoreError::Server(_) => &self.server,
+            StoreError::Server(_) | StoreError::Unsupported(_) => &self.server,
         };
         kind.add(1);
     }

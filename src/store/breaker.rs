@@ -256,7 +256,7 @@ const fn kind(error: &StoreError) -> &'static str {
         StoreError::Unavailable => "unavailable",
         StoreError::Timeout => "timeout",
         StoreError::Connection(_) => "connection",
-        StoreError::Server(_) => "server",
+        StoreError::Server(_) | StoreError::Unsupported(_) => "server",
     }
 }
 

@@ -165,6 +165,7 @@ mod tests {
 
     use super::*;
     use crate::entry::{EntryHead, Windows};
+    use crate::purge::{Epoch, JournalId, Stamp};
 
     fn entry(number: u64, body: usize) -> (Key, Cached) {
         let key = Key::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes());
@@ -176,6 +177,8 @@ mod tests {
             initial_age: 0,
             lifetime: 1,
             windows: Windows::default(),
+            stamp: Stamp::foreign(Epoch::NONE, JournalId::ZERO),
+            tags: &[],
         };
         let (entry, _) = Entry::seal(head, &[Bytes::from(vec![0; body])]).unwrap();
         (key, Cached::Entry(Arc::new(entry)))

@@ -5,6 +5,7 @@ mod breaker;
 mod fault;
 #[cfg(feature = "test-util")]
 mod in_process;
+mod journal;
 mod lease;
 mod memory;
 #[cfg(feature = "redis")]
@@ -19,6 +20,7 @@ pub(crate) use self::breaker::{Breaker, BreakerStatus};
 pub use self::fault::{Fault, FaultCounts, FaultStore, InjectedFault, Operation};
 #[cfg(feature = "test-util")]
 pub use self::in_process::MemoryStore;
+pub use self::journal::{Append, AppendMode, Appended, Journal, JournalEntry, Tail};
 pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
@@ -59,6 +61,9 @@ pub enum StoreError {
     /// The server answered with an error, such as `OOM` or `LOADING`.
     #[error("server: {0}")]
     Server(String),
+    /// The server doesn't know what it was asked for.
+    #[error("the server doesn't support this: {0}")]
+    Unsupported(String),
 }
 
 /// A shared tier. Values are opaque bytes; the caller checks them.
@@ -97,6 +102,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Leases, by which several processes do a piece of work once. Default: none.
     fn leases(&self) -> Option<&dyn Leases> {
+        None
+    }
+
+    /// The journal of purges, which all who share the store read. Default: none, and then a purge holds in its own process
+    /// alone.
+    fn journal(&self) -> Option<&dyn Journal> {
         None
     }
 

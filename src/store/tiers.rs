@@ -22,6 +22,7 @@ use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
 use crate::flight::Filled;
 use crate::key::{self, Key};
 use crate::policy::{Refusal, Verdict, etag};
+use crate::purge::{Purges, Stamp, Tag};
 use crate::route::{RequestHead, Route};
 use crate::stats::Stats;
 
@@ -82,6 +83,12 @@ pub(crate) struct Draft {
     pub(crate) fields: Vec<HeaderName>,
     /// The length that the response declares.
     pub(crate) declared: Option<u64>,
+    /// How far purges were known when the fill began.
+    pub(crate) stamp: Stamp,
+    /// What the request is about: tags that the entry's list of variants has too.
+    pub(crate) request_tags: Arc<[Tag]>,
+    /// What the response says it is about.
+    pub(crate) response_tags: Vec<Tag>,
 }
 
 /// Whether the shared tier has an entry isn't known.
@@ -92,6 +99,7 @@ pub(crate) struct Unanswered;
 pub(crate) struct Tiers {
     pub(crate) memory: Memory,
     pub(crate) shared: Option<SharedTier>,
+    purges: Arc<Purges>,
     names: Arc<Names>,
     clock: Clock,
     pub(super) stats: Arc<Stats>,
@@ -112,11 +120,12 @@ impl Tiers {
     pub(crate) fn new(
         memory: Memory,
         shared: Option<SharedTier>,
+        purges: Arc<Purges>,
         names: Arc<Names>,
         clock: Clock,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { memory, shared, names, clock, stats, variants: Mutex::default() }
+        Self { memory, shared, purges, names, clock, stats, variants: Mutex::default() }
     }
 
     /// Looks in memory alone. `Err` tells where to look further.
@@ -293,8 +302,8 @@ impl Tiers {
         chunks: &[Bytes],
         held: Option<&Arc<Held>>,
     ) -> Result<Filled, Refusal> {
-        let Draft { parts, verdict: Verdict { lifetime, initial_age, windows }, received, fields, .. } =
-            draft;
+        let Draft { parts, verdict, received, fields, stamp, request_tags, response_tags, .. } = draft;
+        let Verdict { lifetime, initial_age, windows } = verdict;
         route.rules.keeps(parts, chunks)?;
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
@@ -304,7 +313,7 @@ impl Tiers {
             last: received.saturating_add(life),
         };
 
-        let place = self.place(target, fields, &request.headers, *received, ends)?;
+        let place = self.place(target, fields, &request.headers, *received, ends, (stamp, request_tags))?;
         let mut headers = route.rules.stored_headers(&parts.headers);
         if !headers.contains_key(header::ETAG)
             && let Some(made) = etag::make(route.rules.etag, chunks)
@@ -319,6 +328,8 @@ impl Tiers {
             initial_age: *initial_age,
             lifetime,
             windows: *windows,
+            stamp: *stamp,
+            tags: &[request_tags, response_tags.as_slice()].concat(),
         };
         let (entry, encoded) = Entry::seal(head, chunks)?;
         if let Some(shared) = &self.shared {

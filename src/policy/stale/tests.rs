@@ -11,6 +11,7 @@ use crate::entry::{Entry, EntryHead, Windows};
 use crate::key::Key;
 use crate::policy::testing::{request, response, rules, try_rules};
 use crate::policy::{Policy, Verdict};
+use crate::purge::{Epoch, JournalId, Stamp};
 
 const KEY: Key = Key::from_bytes([1; 32]);
 
@@ -77,6 +78,8 @@ fn entry(lifetime: u64, initial_age: u64) -> Entry {
         initial_age,
         lifetime,
         windows: Windows::default(),
+        stamp: Stamp::foreign(Epoch::NONE, JournalId::ZERO),
+        tags: &[],
     };
     Entry::seal(head, &[Bytes::new()]).unwrap().0
 }

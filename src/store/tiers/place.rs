@@ -10,6 +10,7 @@ use crate::clock::Millis;
 use crate::entry::{self, Record, VaryRecord};
 use crate::key::{self, Key};
 use crate::policy::Refusal;
+use crate::purge::{Stamp, Tag};
 use crate::store::memory::Cached;
 
 /// Variants that a resource may have.
@@ -41,15 +42,24 @@ impl Tiers {
         request: &HeaderMap,
         now: Millis,
         ends: Ends,
+        (stamp, tags): (&Stamp, &[Tag]),
     ) -> Result<Place, Refusal> {
         let _updating = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = match self.memory.get(&target.primary) {
             Some(Cached::Vary(record)) => VaryRecord::clone(&record),
             _ => match &target.vary {
                 Some(record) => VaryRecord::clone(record),
-                None => VaryRecord { key: target.primary, fields: Vec::new(), variants: Vec::new() },
+                None => VaryRecord {
+                    key: target.primary,
+                    fields: Vec::new(),
+                    variants: Vec::new(),
+                    stamp: *stamp,
+                    tags: Box::default(),
+                },
             },
         };
+        known.stamp = *stamp;
+        known.tags = tags.into();
         known.variants.retain(|(_, until)| *until > now);
         if known.variants.is_empty() {
             known.fields.clear();

@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::config::MemoryConfig;
 use crate::entry::Windows;
+use crate::purge::{Epoch, JournalId, Stamp, TagScope};
 
 const HOUR: Millis = 3_600_000;
 const KEY: Key = Key::from_bytes([7; 32]);
@@ -20,6 +21,8 @@ fn entry(stored_at: Millis) -> Entry {
         initial_age: 0,
         lifetime: HOUR,
         windows: Windows { while_revalidate: HOUR, if_error: 2 * HOUR },
+        stamp: Stamp::foreign(Epoch::NONE, JournalId::ZERO),
+        tags: &[],
     };
     Entry::seal(head, &[]).unwrap().0
 }
@@ -28,7 +31,8 @@ fn tiers() -> (Tiers, Millis) {
     let memory = Memory::new(&MemoryConfig::default());
     let clock = Clock::Manual(ManualClock::new());
     let now = clock.now();
-    (Tiers::new(memory, None, Arc::new(Names::new(None)), clock, Arc::new(Stats::new())), now)
+    let purges = Arc::new(Purges::alone(TagScope::new("test")));
+    (Tiers::new(memory, None, purges, Arc::new(Names::new(None)), clock, Arc::new(Stats::new())), now)
 }
 
 fn target() -> Target {

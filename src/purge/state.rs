@@ -1,0 +1,378 @@
+//! What this process knows of the journal, and what follows for an entry. Pure: no clock, no connection.
+//!
+//! Two positions: `seen`, the highest id known, by which fills are stamped; and `applied`, up to which nothing is missing, from
+//! which the tail reads on. An own purge moves the first alone.
+//!
+//! Ids compare inside one epoch only. Whatever may have broken the order of ids (a flush, an eviction, another server) ends the
+//! epoch, and with it every entry that was stamped in it.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::record::{Kind, Record};
+use super::stamp::{Epoch, JournalId, Local, Stamp};
+use super::tag::Tag;
+
+/// Purged tags that are remembered; of more, the oldest become a floor under which all is gone.
+pub(crate) const MAX_PURGED: usize = 100_000;
+
+/// Tags whose purge the journal doesn't have yet; of more, all is purged.
+pub(crate) const MAX_OFFLINE: usize = 1024;
+
+/// Nonces of the newest entries, by which a head is recognised that was read while others were applied.
+const RECENT: usize = 256;
+
+/// What an entry is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validity {
+    /// Nothing speaks against it.
+    Fresh,
+    /// A soft purge came after it: it is stale.
+    Stale,
+    /// It must not be used at all.
+    Gone,
+}
+
+/// The tail can't read on from where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+/// What this process knows.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The tag that every entry has.
+    all: Tag,
+    epoch: Epoch,
+    /// Whether the epoch is the journal's. Else it is one of this process alone, for entries that live in memory.
+    ready: bool,
+    /// The server that the journal was read from.
+    server: String,
+    /// The newest entry read, and its print.
+    applied: Option<(JournalId, u64)>,
+    seen: JournalId,
+    floor: JournalId,
+    /// The last soft purge of everything.
+    soft_all: JournalId,
+    purged: HashMap<Tag, Last>,
+    /// Purges that the journal doesn't have yet.
+    offline: HashMap<Tag, Last>,
+    offline_seq: u64,
+    /// The newest record of the epoch, and its server.
+    epoch_record: Option<(JournalId, String)>,
+    heads: VecDeque<(u64, u64)>,
+    heads_seq: u64,
+    junk: u64,
+    exhausted: bool,
+}
+
+/// When a tag was purged last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    hard: JournalId,
+    soft: JournalId,
+}
+
+/// What a purge starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) epoch: Epoch,
+    pub(crate) seen: JournalId,
+    pub(crate) server: String,
+    /// The newest id in the stream, from which the journal's length is measured.
+    pub(crate) newest: JournalId,
+    pub(crate) epoch_record: JournalId,
+}
+
+/// How a record that was read compares with a request for the state as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    epoch: Epoch,
+    index: u64,
+}
+
+impl State {
+    /// A state that waits for the journal.
+    pub(crate) fn new(all: Tag) -> Self {
+        Self {
+            all,
+            epoch: Epoch::random(),
+            ready: false,
+            server: String::new(),
+            applied: None,
+            seen: JournalId::ZERO,
+            floor: JournalId::ZERO,
+            soft_all: JournalId::ZERO,
+            purged: HashMap::new(),
+            offline: HashMap::new(),
+            offline_seq: 0,
+            epoch_record: None,
+            heads: VecDeque::new(),
+            heads_seq: 0,
+            junk: 0,
+            exhausted: false,
+        }
+    }
+
+    /// A state that has no journal and needs none.
+    pub(crate) fn alone(all: Tag) -> Self {
+        Self { epoch: Epoch::NONE, ready: true, ..Self::new(all) }
+    }
+
+    /// Whether the journal was read from its start.
+    pub(crate) const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The position by which a fill that begins now is stamped.
+    pub(crate) fn stamp(&self, begun: u64) -> Stamp {
+        let local = Local { offline: self.offline_seq, begun };
+        Stamp { epoch: self.epoch, id: self.seen, local }
+    }
+
+    /// What an entry with this stamp and these tags is worth.
+    pub(crate) fn validity(&self, stamp: &Stamp, tags: &[Tag]) -> Validity {
+        if stamp.epoch != self.epoch || stamp.id < self.floor {
+            return Validity::Gone;
+        }
+        let mut validity = if self.soft_all > stamp.id { Validity::Stale } else { Validity::Fresh };
+        let offline = JournalId::new(stamp.local.offline, 0);
+        let all = (!self.offline.is_empty()).then_some(&self.all);
+        for tag in tags.iter().chain(all) {
+            for (purged, known) in [(&self.purged, stamp.id), (&self.offline, offline)] {
+                match purged.get(tag) {
+                    Some(last) if last.hard > known => return Validity::Gone,
+                    Some(last) if last.soft > known => validity = Validity::Stale,
+                    _ => {}
+                }
+            }
+        }
+        validity
+    }
+
+    /// Forgets the journal: what was stamped by it is gone until it was read again. Gives what was seen of it.
+    pub(crate) fn forget(&mut self) -> JournalId {
+        let seen = self.seen;
+        let Self { all, offline_seq, junk, .. } = *self;
+        let offline = std::mem::take(&mut self.offline);
+        *self = Self { offline, offline_seq, junk, ..Self::new(all) };
+        seen
+    }
+
+    /// Begins to read the journal from its start, with the first of its entries.
+    pub(crate) fn begin(&mut self, records: &[Record]) {
+        self.epoch_record = None;
+        let known = self.purged.values().flat_map(|last| [last.hard, last.soft]);
+        self.seen = known.fold(self.floor.max(self.soft_all), JournalId::max);
+        if let Some(first) = records.first() {
+            self.floor = self.floor.max(first.id);
+        }
+        self.applied = None;
+        records.iter().for_each(|record| self.apply(record));
+    }
+
+    /// Reads on: the first of `records` must be the newest one known.
+    pub(crate) fn follow(&mut self, records: &[Record]) -> Result<(), Broken> {
+        let (own, rest) = records.split_first().ok_or(Broken)?;
+        if self.applied != Some((own.id, own.print)) {
+            return Err(Broken);
+        }
+        rest.iter().for_each(|record| self.apply(record));
+        Ok(())
+    }
+
+    /// The journal was read to its end, from this server. False: it has no epoch that holds there.
+    pub(crate) fn finish(&mut self, server: &str) -> bool {
+        self.ready = matches!(&self.epoch_record, Some((_, known)) if known == server);
+        if self.ready {
+            server.clone_into(&mut self.server);
+        }
+        self.ready
+    }
+
+    fn apply(&mut self, record: &Record) {
+        if self.applied.is_some_and(|(applied, _)| record.id <= applied) {
+            return;
+        }
+        self.applied = Some((record.id, record.print));
+        self.seen = self.seen.max(record.id);
+        // No further entry can be appended behind it.
+        self.exhausted |= record.id.ms == u64::MAX;
+        match &record.kind {
+            Kind::Purge { tags, soft } => self.purge(record.id, tags, *soft),
+            Kind::Later => self.purge(record.id, &[self.all], false),
+            Kind::Epoch { epoch, server } => {
+                if self.epoch != *epoch {
+                    self.epoch = *epoch;
+                    self.floor = self.floor.max(record.id);
+                }
+                self.epoch_record = Some((record.id, server.clone()));
+            }
+            Kind::Junk => self.junk += 1,
+        }
+        if let Some(nonce) = record.nonce {
+            self.heads_seq += 1;
+            self.heads.push_back((nonce, self.heads_seq));
+            if self.heads.len() > RECENT {
+                self.heads.pop_front();
+            }
+        }
+    }
+
+    fn purge(&mut self, id: JournalId, tags: &[Tag], soft: bool) {
+        for tag in tags {
+            if *tag == self.all {
+                let mark = if soft { &mut self.soft_all } else { &mut self.floor };
+                *mark = (*mark).max(id);
+                continue;
+            }
+            let last = self.purged.entry(*tag).or_default();
+            let mark = if soft { &mut last.soft } else { &mut last.hard };
+            *mark = (*mark).max(id);
+        }
+        if self.purged.len() > MAX_PURGED {
+            self.prune();
+        }
+    }
+
+    /// Forgets the older half of the purged tags: everything from before the newest of them is gone.
+    fn prune(&mut self) {
+        let mut ids: Vec<_> = self.purged.values().map(|last| last.hard.max(last.soft)).collect();
+        let middle = ids.len() / 2;
+        let (_, newest, _) = ids.select_nth_unstable(middle);
+        let newest = *newest;
+        self.purged.retain(|_, last| last.hard.max(last.soft) > newest);
+        self.floor = self.floor.max(newest);
+    }
+
+    /// What a purge starts from; `None` while the journal isn't known.
+    pub(crate) fn start(&self) -> Option<Start> {
+        let (newest, _) = self.applied.filter(|_| self.ready)?;
+        Some(Start {
+            epoch: self.epoch,
+            seen: self.seen,
+            server: self.server.clone(),
+            newest: newest.max(self.seen),
+            epoch_record: self.epoch_record.as_ref().map_or(JournalId::ZERO, |(id, _)| *id),
+        })
+    }
+
+    /// An own purge that the journal took as `id`. False: what `start` says doesn't hold any more, or the id isn't above all
+    /// that was known, and the epoch must end.
+    pub(crate) fn purged(&mut self, start: &Start, id: JournalId, tags: &[Tag], soft: bool) -> bool {
+        if self.epoch != start.epoch || id <= start.seen {
+            return false;
+        }
+        self.purge(id, tags, soft);
+        self.seen = self.seen.max(id);
+        true
+    }
+
+    /// A purge without a journal. Gives its id.
+    pub(crate) fn purge_alone(&mut self, tags: &[Tag], soft: bool) -> JournalId {
+        self.seen = self.seen.next();
+        let id = self.seen;
+        self.purge(id, tags, soft);
+        id
+    }
+
+    /// A purge that the journal couldn't take: it holds here until it can.
+    pub(crate) fn purge_offline(&mut self, tags: &[Tag], soft: bool) {
+        self.offline_seq += 1;
+        let now = JournalId::new(self.offline_seq, 0);
+        for tag in tags {
+            let place = if self.offline.len() >= MAX_OFFLINE && !self.offline.contains_key(tag) {
+                self.offline.clear();
+                (self.all, false)
+            } else {
+                (*tag, soft)
+            };
+            let last = self.offline.entry(place.0).or_default();
+            let mark = if place.1 { &mut last.soft } else { &mut last.hard };
+            *mark = now;
+        }
+    }
+
+    /// Some of the purges that the journal must still take: tags, and whether all of them are soft ones.
+    pub(crate) fn offline(&self, at_most: usize) -> Option<(Vec<Tag>, bool, u64)> {
+        let of = |soft: bool| {
+            let wanted = self.offline.iter().filter(|(_, last)| (last.hard == JournalId::ZERO) == soft);
+            wanted.map(|(tag, _)| *tag).take(at_most).collect::<Vec<_>>()
+        };
+        let (tags, soft) = match of(false) {
+            none if none.is_empty() => (of(true), true),
+            some => (some, false),
+        };
+        (!tags.is_empty()).then_some((tags, soft, self.offline_seq))
+    }
+
+    /// The journal took these, as they were when the counter stood at `until`.
+    pub(crate) fn replayed(&mut self, tags: &[Tag], until: u64) {
+        let until = JournalId::new(until, 0);
+        for tag in tags {
+            if self.offline.get(tag).is_some_and(|last| last.hard.max(last.soft) <= until) {
+                self.offline.remove(tag);
+            }
+        }
+    }
+
+    /// Purges that the journal doesn't have yet, by tags.
+    pub(crate) fn offline_tags(&self) -> usize {
+        self.offline.len()
+    }
+
+    /// What a head that is asked for from now on is compared with.
+    pub(crate) fn look(&self) -> Look {
+        Look { epoch: self.epoch, index: self.heads.back().map_or(0, |(_, index)| *index) }
+    }
+
+    /// Whether a head that was asked for after `look` is that of an entry which was the newest known then, or came to be known
+    /// since: then no purge that returned before is unknown.
+    pub(crate) fn is_current(&self, look: Look, head: Option<u64>) -> bool {
+        let known = |(nonce, index): &(u64, u64)| Some(*nonce) == head && *index >= look.index;
+        self.ready && look.epoch == self.epoch && self.heads.iter().any(known)
+    }
+
+    /// Whether the epoch is still the one of `look`.
+    pub(crate) fn is_same(&self, look: Look) -> bool {
+        self.ready && look.epoch == self.epoch
+    }
+
+    /// Whether any entry known has this nonce.
+    pub(crate) fn knows_head(&self, head: Option<u64>) -> bool {
+        self.heads.iter().any(|(nonce, _)| Some(*nonce) == head)
+    }
+
+    /// Where to read on.
+    pub(crate) fn applied(&self) -> Option<JournalId> {
+        self.applied.map(|(id, _)| id)
+    }
+
+    /// The highest id known.
+    pub(crate) const fn seen(&self) -> JournalId {
+        self.seen
+    }
+
+    /// The epoch by which fills are stamped.
+    pub(crate) const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The server that the journal was read from.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Tags that are known to have been purged.
+    pub(crate) fn purged_tags(&self) -> usize {
+        self.purged.len()
+    }
+
+    /// Entries that weren't the cache's.
+    pub(crate) const fn junk(&self) -> u64 {
+        self.junk
+    }
+
+    /// Whether the journal takes no further entry, because one stands at the highest id.
+    pub(crate) const fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+}

@@ -99,7 +99,7 @@ pub struct RedisConfig {
     /// Bytes waiting to be written, at most; more are dropped and counted. Default: 32 MiB.
     pub queue_bytes: usize,
     /// How long the journal of purges remembers, seconds, counted back from the newest purge. No entry may live longer.
-    /// Default: 86,400, a day.
+    /// Default: 86400.
     #[serde(with = "seconds")]
     pub journal_retention: Duration,
     /// How long entries in memory may answer while the journal can't be reached, seconds: since it last was, or since their own

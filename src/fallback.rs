@@ -68,7 +68,7 @@ impl Fallback {
     pub(crate) fn stale<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
         let entry = self.stale.as_ref().filter(|entry| entry.serves_if_error(now))?;
-        let RequestHead { method, headers } = &*self.head;
+        let RequestHead { method, headers, .. } = &*self.head;
         let response =
             answer::from_entry(entry, method, headers, now, How::Stale(reason), &self.shared.names);
         self.route.stats.stale(reason);

@@ -7,6 +7,7 @@
 //! state      what this process knows of the journal, and what follows for an entry; pure
 //! journal    how it comes to know, and the purges of this process
 //! api        what a purge is asked for by
+//! targets    the tags that a URL, or a request, stands for
 //! ```
 
 mod api;
@@ -15,6 +16,7 @@ mod record;
 mod stamp;
 mod state;
 mod tag;
+mod targets;
 
 pub use self::api::{Purge, PurgeError, PurgeFuture, Purged};
 pub(crate) use self::journal::Purges;
@@ -22,4 +24,5 @@ pub use self::stamp::JournalId;
 pub(crate) use self::stamp::{Epoch, Stamp};
 pub(crate) use self::state::Validity;
 pub use self::tag::{CacheTags, TagError};
-pub(crate) use self::tag::{MAX_TAGS, Tag, TagScope, check as check_tag};
+pub(crate) use self::tag::{GIVEN_TAGS, MAX_TAGS, Tag, TagScope, check as check_tag};
+pub(crate) use self::targets::Tables;

@@ -160,7 +160,8 @@ impl Route {
         if parts.uri == *original {
             return *primary;
         }
-        let named = Parts { uri: original.clone(), ..parts.clone() };
+        let mut named = parts.clone();
+        named.uri = original.clone();
         self.sent_key(&named, body).unwrap_or(*primary)
     }
 

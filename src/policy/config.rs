@@ -108,6 +108,9 @@ pub struct PolicyConfig {
     pub tags: Vec<String>,
     /// Response fields that bring further tags: `Cache-Tag`, `Surrogate-Key`, `Cache-Groups`. Default: none.
     pub tag_fields: Vec<String>,
+    /// Every answer from the cache is one that the purge journal was asked about after the request began; where it can't be
+    /// asked, the cache isn't used. Default: false.
+    pub strict: bool,
 }
 
 /// Request fields that carry credentials, unless a policy says otherwise.
@@ -166,6 +169,7 @@ impl Default for PolicyConfig {
             lease: None,
             tags: Vec::new(),
             tag_fields: Vec::new(),
+            strict: false,
         }
     }
 }

@@ -35,6 +35,7 @@ fn full() -> Policy<BodyKey> {
         .lease(Duration::from_secs(4))
         .tags(["items", "item:{id}"])
         .tag_fields(["Cache-Tag"])
+        .strict()
         .key_body(20)
         .canonical_json()
 }
@@ -72,6 +73,7 @@ fn every_method_writes_its_field() {
         lease: Some(Duration::from_secs(4)),
         tags: vec!["items".to_owned(), "item:{id}".to_owned()],
         tag_fields: vec!["Cache-Tag".to_owned()],
+        strict: true,
     };
     assert_eq!(*full().config(), expected);
 }

@@ -11,6 +11,8 @@
 
 mod api;
 mod journal;
+#[cfg(test)]
+mod model;
 mod record;
 mod stamp;
 mod state;

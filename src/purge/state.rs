@@ -212,6 +212,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether `records`, read on from `mark`, hold nothing new.
+    pub(crate) fn is_all(&self, mark: Mark, records: &[Record]) -> bool {
+        let [own] = records else { return false };
+        self.mark() == Some(mark) && (own.id, own.print) == (mark.id, mark.print) && !self.exhausted
+    }
+
     /// The journal was read to its end, from this server. False: it has no epoch that holds there.
     pub(crate) fn finish(&mut self, server: &str) -> bool {
         let holds = matches!(&self.epoch_record, Some((_, known)) if known == server);
@@ -381,6 +387,11 @@ impl State {
     /// An id above all that this process has seen.
     pub(crate) fn above(&self) -> JournalId {
         JournalId::new(self.highest.max(self.seen).ms.saturating_add(1), 0)
+    }
+
+    /// The highest id known.
+    pub(crate) const fn seen(&self) -> JournalId {
+        self.seen
     }
 
     /// The epoch by which fills are stamped.

@@ -5,7 +5,7 @@ use super::checker::Made;
 use super::node::ALL;
 use super::server::Mode;
 use super::tail::{Unreached, Way};
-use super::world::{RETENTION, Sim, step};
+use super::world::Sim;
 use crate::purge::record::TAGS_PER_RECORD;
 use crate::purge::stamp::JournalId;
 use crate::purge::state::Start;
@@ -124,6 +124,6 @@ impl Sim {
         } else {
             world.journal.clock + world.nodes[node].ahead
         };
-        JournalId::new(newest.saturating_sub(RETENTION), 0)
+        JournalId::new(newest.saturating_sub(world.retention), 0)
     }
 }

@@ -105,6 +105,7 @@ impl Sim {
                 records = self.page(node, start, mark.id, size).await?;
                 whole = self.world().nodes[node].follow(mark, &records, true).is_ok();
             }
+            step().await;
             let exhausted = {
                 let world = &mut *self.world();
                 let name = world.known_name();
@@ -139,6 +140,9 @@ impl Sim {
             let exhausted = {
                 let world = &mut *self.world();
                 let own = &mut world.nodes[node];
+                if own.state.is_all(mark, &records) {
+                    break;
+                }
                 let followed = own.follow(mark, &records, inclusive).is_ok();
                 let exhausted = own.state.is_exhausted();
                 if followed && !exhausted {
@@ -162,6 +166,7 @@ impl Sim {
             }
             return Ok(false);
         }
+        step().await;
         let repair = {
             let world = &mut *self.world();
             let state = &world.nodes[node].state;

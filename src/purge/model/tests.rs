@@ -20,7 +20,7 @@ fn caught(rule: Rule, most: u64) -> Option<(u64, String)> {
 
 #[test]
 fn no_response_is_older_than_a_purge_that_returned() {
-    const HISTORIES: u64 = 100_000;
+    let HISTORIES: u64 = std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
     const THREADS: u64 = 2;
     let runs = (0..THREADS).map(|first| {
         thread::spawn(move || {

@@ -21,9 +21,6 @@ pub(super) const GRACE: u64 = 14;
 /// Steps without a cycle after which the tail is lost.
 pub(super) const LOST: u64 = 10;
 
-/// `journal_retention`, by the server's clock.
-pub(super) const RETENTION: u64 = 12;
-
 /// Bounds of the state, on purged tags and on those that the journal couldn't take: as they are, and so small that they bind.
 pub(super) const BOUNDS: [(usize, usize); 3] = [(MAX_PURGED, MAX_OFFLINE), (3, 2), (1, 1)];
 
@@ -54,6 +51,8 @@ pub(super) struct World {
     bounds: usize,
     /// Entries that a tail asks for at once.
     pub(super) page: usize,
+    /// `journal_retention`, by the server's clock.
+    pub(super) retention: u64,
     nonce: u64,
 }
 
@@ -128,7 +127,7 @@ impl Mix {
         Self {
             reads: random.pick(&[6, 10, 18]),
             purges: random.pick(&[2, 5, 9]),
-            tails: random.pick(&[2, 6, 12]),
+            tails: random.pick(&[4, 10, 20]),
             faults: if of.is_empty() { 0 } else { random.pick(&[0, 2, 5]) },
             of,
             going_on: random.pick(&[60, 75, 85]),
@@ -160,6 +159,7 @@ impl Sim {
         let count = random.pick(&[2, 2, 3]);
         let nodes = (0..count).map(|_| Node::new(0, 0, bounds, random.pick(&[0, 0, 0, 40]))).collect();
         let page = random.pick(&[2, 3, 1000]);
+        let retention = random.pick(&[12, 60]);
         Self(Rc::new(RefCell::new(World {
             rules,
             random,
@@ -177,6 +177,7 @@ impl Sim {
             trace: traced.then(Vec::new),
             bounds,
             page,
+            retention,
             nonce: 0,
         })))
     }
@@ -273,7 +274,7 @@ impl Sim {
 impl World {
     fn fail(&mut self, fault: Fault, node: usize) {
         self.log(|| format!("{fault:?} {node}"));
-        let back = self.random.pick(&[0, 0, 8]);
+        let back = self.random.pick(&[0, 0, 8, 30]);
         match fault {
             Fault::Drop => self.nodes[node].tail = None,
             Fault::Cut => self.nodes[node].cut ^= true,

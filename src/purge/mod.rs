@@ -18,6 +18,8 @@ mod api;
 mod epoch;
 mod heads;
 mod journal;
+#[cfg(test)]
+mod model;
 mod own;
 mod record;
 mod stamp;

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::{FaultStore, Operation, Shared, Strike};
 use crate::key::Key;
-use crate::store::{GivenBack, Journal, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{
+    GivenBack, Journal, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus,
+};
 
 /// `operation`, after what strikes it.
 pub(super) async fn after<T>(

@@ -13,10 +13,11 @@
 //! xxh3-64 of all before, u64
 //! ```
 //!
-//! No flag is known yet, and a record with one is another version's. Numbers are little-endian; nothing follows the checksum. Fields of one name stand together in their order,
-//! and the same record always gives the same bytes. The checksum finds damage, not malice; whoever may write
-//! to the shared tier may write entries. But whatever the bytes are, decoding doesn't panic, and reserves for
-//! no more than they can hold, nor for more than a few fields before they are read.
+//! A record with a flag is another's, whatever follows it: it needn't end in a checksum. Numbers are little-endian; nothing
+//! follows the checksum. Fields of one name stand together in their order, and the same record always gives the same
+//! bytes. The checksum finds damage, not malice; whoever may write to the shared tier may write entries. But whatever the
+//! bytes are, decoding doesn't panic, and reserves for no more than they can hold, nor for more than a few fields before
+//! they are read.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -37,7 +38,7 @@ const VERSION: u8 = 1;
 const ENTRY: u8 = 1;
 const VARY: u8 = 2;
 
-/// Flags of a record.
+/// Flags of a record that all can read.
 const FLAGS: u8 = 0;
 
 /// Magic, version, kind, flags, key.
@@ -47,7 +48,7 @@ const UNSTAMPED: usize = 4 + 1 + 1 + 1 + 32;
 const PREAMBLE: usize = UNSTAMPED + 32 + 1;
 
 /// Most tags of a record: a response's own, and those of its key, URL and route.
-const MAX_TAGS: usize = purge::MAX_TAGS + 3;
+pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + 3;
 
 /// What an entry has between preamble and headers.
 const ENTRY_HEAD: usize = 5 * 8 + 2 + 2 + 8;
@@ -191,11 +192,8 @@ fn narrow<T: TryFrom<usize>>(number: usize) -> Result<T, Refusal> {
 ///
 /// [`DecodeError`] tells a value to leave alone from one to remove.
 pub(crate) fn decode(bytes: Bytes, key: &Key) -> Result<Record, DecodeError> {
-    let mut from = open(bytes)?;
-    let (kind, flags, found) = (from.u8()?, from.u8()?, Key::from_bytes(from.array()?));
-    if flags != FLAGS {
-        return Err(DecodeError::Foreign);
-    }
+    let (kind, mut from) = open(bytes)?;
+    let found = Key::from_bytes(from.array()?);
     if found != *key {
         return Err(DecodeError::Corrupt);
     }
@@ -214,13 +212,17 @@ pub(super) fn own_entry(key: Key, bytes: Bytes) -> Result<Entry, DecodeError> {
     entry(key, Reader::new(from.bytes(content)?))
 }
 
-/// The bytes after magic and version and before the checksum, once all three are right.
-fn open(bytes: Bytes) -> Result<Reader, DecodeError> {
+/// The kind, and the bytes between the flags and the checksum, once magic, version, flags and checksum are right.
+fn open(bytes: Bytes) -> Result<(u8, Reader), DecodeError> {
     let mut from = Reader::new(bytes.clone());
     if from.array()? != MAGIC {
         return Err(DecodeError::Corrupt);
     }
     if from.u8()? != VERSION {
+        return Err(DecodeError::Foreign);
+    }
+    let (kind, flags) = (from.u8()?, from.u8()?);
+    if flags != FLAGS {
         return Err(DecodeError::Foreign);
     }
     let content = from.len().checked_sub(CHECKSUM).ok_or(DecodeError::Corrupt)?;
@@ -230,7 +232,7 @@ fn open(bytes: Bytes) -> Result<Reader, DecodeError> {
     if summed.map(xxh3_64) != Some(sum) {
         return Err(DecodeError::Corrupt);
     }
-    Ok(Reader::new(content))
+    Ok((kind, Reader::new(content)))
 }
 
 fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {

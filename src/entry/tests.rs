@@ -14,8 +14,12 @@ const KEY: Key = Key::from_bytes([5; 32]);
 const STAMP: Stamp = Stamp::foreign(Epoch::from_bytes([6; 16]), JournalId::new(7, 8));
 const TAGS: [Tag; 2] = [Tag::from_bits(9), Tag::from_bits(u64::MAX)];
 
+/// Where the number of tags stands, and what follows the two of the samples.
+const TAG_COUNT: usize = 71;
+const AFTER_TAGS: usize = TAG_COUNT + 1 + 2 * 8;
+
 /// Where the entry's own numbers stand.
-const STATUS: usize = 72 + 2 * 8 + 40;
+const STATUS: usize = AFTER_TAGS + 40;
 const HEADER_COUNT: usize = STATUS + 2;
 const BODY_LENGTH: usize = HEADER_COUNT + 2;
 const FIRST_HEADER: usize = BODY_LENGTH + 8;
@@ -103,9 +107,11 @@ fn a_vary_record_round_trips() {
 #[test]
 fn the_first_version_stays_readable() {
     // Written out by hand from the format's description; it must never change.
-    let mut bytes = b"TQCE\x01\x01".to_vec();
+    let mut bytes = b"TQCE\x01\x01\0".to_vec();
     bytes.extend_from_slice(&[5; 32]);
-    for number in [1_u64, 2, 3, 4, 5] {
+    bytes.extend_from_slice(&[6; 16]);
+    bytes.extend_from_slice(b"\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x02");
+    for number in [9_u64, u64::MAX, 1, 2, 3, 4, 5] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(b"\xc8\0\x01\0\x02\0\0\0\0\0\0\0\x04\0\x01\0\0\0etagxok");
@@ -125,7 +131,8 @@ fn every_change_of_one_byte_and_every_cut_is_found() {
             for flip in 1..=u8::MAX {
                 let mut changed = bytes.to_vec();
                 changed[place] ^= flip;
-                let expected = if place == 4 { DecodeError::Foreign } else { DecodeError::Corrupt };
+                let expected =
+                    if matches!(place, 4 | 6) { DecodeError::Foreign } else { DecodeError::Corrupt };
                 assert_eq!(decode(changed.into(), &KEY), Err(expected), "byte {place}");
             }
             assert_eq!(decode(bytes.slice(..place), &KEY), Err(DecodeError::Corrupt), "cut at {place}");
@@ -140,7 +147,48 @@ fn another_version_is_left_alone_whatever_follows() {
     assert_eq!(decode(Bytes::from_static(b"TQCE\x02"), &KEY), Err(DecodeError::Foreign));
     assert_eq!(decode(Bytes::from_static(b"TQCE\0 what"), &KEY), Err(DecodeError::Foreign));
     assert_eq!(decode(Bytes::from_static(b"TQC"), &KEY), Err(DecodeError::Corrupt));
+    assert_eq!(decode(Bytes::from_static(b"TQCE\x01\x01"), &KEY), Err(DecodeError::Corrupt));
     assert_eq!(decode(Bytes::from_static(b"another application's"), &KEY), Err(DecodeError::Corrupt));
+}
+
+#[test]
+fn a_flag_that_nobody_knows_is_anothers_whatever_follows() {
+    for flag in (0..8).map(|bit| 1_u8 << bit) {
+        for bytes in [sample().1, encode(&Record::Vary(vary_sample())).expect("encodable")] {
+            let flagged = resealed(&bytes, |content| content[6] = flag);
+            assert_eq!(decode(flagged, &KEY), Err(DecodeError::Foreign), "{flag}");
+        }
+        let short = [b"TQCE\x01\x01", &[flag][..]].concat();
+        assert_eq!(decode(short.into(), &KEY), Err(DecodeError::Foreign), "{flag}");
+    }
+}
+
+#[test]
+fn a_record_has_at_most_35_tags() {
+    let tags: Vec<Tag> = (0..36).map(Tag::from_bits).collect();
+    let headers = HeaderMap::new();
+    for (count, fits) in [(0, true), (1, true), (35, true), (36, false)] {
+        let tags = &tags[..count];
+        let entry = Entry::seal(EntryHead { tags, ..head(&headers) }, &[]);
+        let vary = Record::Vary(VaryRecord { tags: tags.into(), ..vary_sample() });
+        if fits {
+            let (entry, encoded) = entry.expect("encodable");
+            assert_eq!(&*entry.tags, tags);
+            assert_eq!(decode(encoded, &KEY), Ok(Record::Entry(entry)));
+            assert_eq!(decode(encode(&vary).expect("encodable"), &KEY), Ok(vary));
+        } else {
+            assert_eq!(entry.map(|_| ()), Err(Refusal::Unencodable));
+            assert_eq!(encode(&vary), Err(Refusal::Unencodable));
+        }
+    }
+    // One more than the codec writes, with room for all that it claims.
+    for bytes in [sample().1, encode(&Record::Vary(vary_sample())).expect("encodable")] {
+        let more = resealed(&bytes, |content| {
+            content[TAG_COUNT] = 36;
+            content.splice(AFTER_TAGS..AFTER_TAGS, [0; 34 * 8]);
+        });
+        assert_eq!(decode(more, &KEY), Err(DecodeError::Corrupt));
+    }
 }
 
 #[test]
@@ -157,6 +205,9 @@ fn false_claims_under_a_right_checksum_are_found() {
     for (what, bytes) in [
         ("kind", put(5, &[9])),
         ("an entry as a vary record", put(5, &[2])),
+        ("more tags than there are", put(TAG_COUNT, &[35])),
+        ("fewer tags than there are", put(TAG_COUNT, &[1])),
+        ("tags over the limit", put(TAG_COUNT, &[0xff])),
         ("status 0", put(STATUS, &[0, 0])),
         ("status 1000", put(STATUS, &[0xe8, 3])),
         ("too many headers", put(HEADER_COUNT, &[0xff, 0xff])),
@@ -174,7 +225,9 @@ fn false_claims_under_a_right_checksum_are_found() {
         assert_eq!(decode(bytes, &KEY), Err(DecodeError::Corrupt), "{what}");
     }
     let vary = encode(&Record::Vary(vary_sample())).expect("encodable");
-    for (what, place, claim) in [("fields", 38, &[0xff; 2][..]), ("variants", 40, &[0xff; 4][..])] {
+    for (what, place, claim) in
+        [("fields", AFTER_TAGS, &[0xff; 2][..]), ("variants", AFTER_TAGS + 2, &[0xff; 4][..])]
+    {
         let bytes = resealed(&vary, |content| content[place..place + claim.len()].copy_from_slice(claim));
         assert_eq!(decode(bytes, &KEY), Err(DecodeError::Corrupt), "{what}");
     }
@@ -224,7 +277,7 @@ fn a_vary_record_has_at_most_32_fields() {
     assert_eq!(decode(encoded.clone(), &KEY), Ok(most));
     assert_eq!(encode(&Record::Vary(with_fields(33))), Err(Refusal::Unencodable));
     let one_more = resealed(&encoded, |content| {
-        content[38] = 33;
+        content[AFTER_TAGS] = 33;
         let end = content.len() - 2 * 16;
         content.splice(end..end, *b"\x03\0zzz");
     });
@@ -234,8 +287,9 @@ fn a_vary_record_has_at_most_32_fields() {
 #[test]
 fn claims_reserve_no_more_than_a_few_fields() {
     let fields = resealed(&Bytes::from(vec![0; 8]), |content| {
-        content.extend_from_slice(b"TQCE\x01\x02");
+        content.extend_from_slice(b"TQCE\x01\x02\0");
         content.extend_from_slice(KEY.as_bytes());
+        content.extend_from_slice(&[0; 33]);
         content.extend_from_slice(b"\xff\xff\0\0\0\0");
         (0..u16::MAX).for_each(|_| content.extend_from_slice(b"\x01\0a"));
     });
@@ -284,17 +338,19 @@ proptest! {
     #[test]
     fn what_goes_in_comes_out(
         headers in header_map(), chunks in chunks(), key: [u8; 32], status in 100_u16..=999, times: [u64; 5],
+        stamp: ([u8; 16], u64, u64), tags in proptest::collection::vec(any::<u64>().prop_map(Tag::from_bits), 0..=35),
     ) {
+        let stamp = Stamp::foreign(Epoch::from_bytes(stamp.0), JournalId::new(stamp.1, stamp.2));
         let key = Key::from_bytes(key);
         let [stored_at, initial_age, lifetime, while_revalidate, if_error] = times;
         let windows = Windows { while_revalidate, if_error };
         let status = StatusCode::from_u16(status).expect("a good status");
-        let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows, stamp: STAMP, tags: &TAGS };
+        let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows, stamp, tags: &tags };
         let body: Vec<Bytes> = chunks.iter().cloned().map(Bytes::from).collect();
         let (entry, encoded) = Entry::seal(head, &body).expect("encodable");
         let expected = Entry {
             key, status, headers: headers.clone(), body: chunks.concat().into(), stored_at, initial_age, lifetime,
-            windows, stamp: STAMP, tags: TAGS.into(), checked: Checked::default(),
+            windows, stamp, tags: tags.clone().into(), checked: Checked::default(),
         };
         prop_assert_eq!(&entry, &expected);
         prop_assert_eq!(decode(encoded.clone(), &key), Ok(Record::Entry(expected)));
@@ -309,11 +365,15 @@ proptest! {
     #[test]
     fn any_content_under_a_right_checksum_is_a_record_or_corrupt(
         kind in 1_u8..3, content in proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(200), any::<u8>()], 0..90),
+        tags in 0_u8..40,
     ) {
         let bytes = resealed(&Bytes::from(vec![0; 8]), |start| {
             start.extend_from_slice(b"TQCE\x01");
-            start.push(kind);
+            start.extend_from_slice(&[kind, 0]);
             start.extend_from_slice(KEY.as_bytes());
+            start.extend_from_slice(&[7; 32]);
+            start.push(tags);
+            start.extend_from_slice(&vec![8; usize::from(tags % 36) * 8]);
             start.extend_from_slice(&content);
         });
         match decode(bytes.clone(), &KEY) {
@@ -324,7 +384,7 @@ proptest! {
 
     #[test]
     fn changed_places_under_a_right_checksum_never_panic(
-        changes in proptest::collection::vec((38_usize..130, any::<u8>()), 1..4),
+        changes in proptest::collection::vec((39_usize..190, any::<u8>()), 1..4),
     ) {
         let encoded = sample().1;
         let bytes = resealed(&encoded, |content| {

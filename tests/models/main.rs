@@ -14,6 +14,8 @@ mod config;
 mod ends;
 mod flight;
 mod key;
+mod overtaken;
+mod purge;
 mod refresh;
 mod world;
 

@@ -19,6 +19,8 @@ pub enum Fault {
     None,
     /// Reads it and never answers. A connection that lost a command so stays silent for good.
     BlackHole,
+    /// Does so with `XREAD`, by which the purge journal is waited for, and forwards all else.
+    BlackHoleTails,
     /// Forwards it, and resets the connection after half of the reply.
     CutReplies,
     /// Answers with bytes that are no protocol.
@@ -134,10 +136,10 @@ impl Shared {
     }
 
     /// Takes the first whole command out of `asked`, and counts it.
-    fn take(&self, asked: &mut Vec<u8>) -> Option<Vec<u8>> {
+    fn take(&self, asked: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
         let (name, length) = command(asked)?;
-        self.count(name);
-        Some(asked.drain(..length).collect())
+        self.count(name.clone());
+        Some((name, asked.drain(..length).collect()))
     }
 }
 
@@ -171,9 +173,9 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
                 if !matches!(read, Ok(1..)) {
                     return;
                 }
-                while let Some(bytes) = shared.take(&mut asked) {
+                while let Some((name, bytes)) = shared.take(&mut asked) {
                     let fault = *shared.fault.lock().unwrap();
-                    lost |= fault == Fault::BlackHole;
+                    lost |= fault == Fault::BlackHole || (fault == Fault::BlackHoleTails && name == "XREAD");
                     let done = match fault {
                         _ if lost => Ok(()),
                         Fault::Garbage => client.write_all(&noise.bytes()).await,

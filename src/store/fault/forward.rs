@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::{FaultStore, Operation, Shared, Strike};
 use crate::key::Key;
-use crate::store::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{
+    GivenBack, Journal, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus,
+};
 
 /// `operation`, after what strikes it.
-async fn after<T>(
+pub(super) async fn after<T>(
     strike: Option<Strike>,
     operation: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -68,6 +70,10 @@ impl Store for FaultStore {
 
     fn leases(&self) -> Option<&dyn Leases> {
         self.0.inner.leases().map(|_| &*self.0 as &dyn Leases)
+    }
+
+    fn journal(&self) -> Option<&dyn Journal> {
+        self.0.inner.journal().map(|_| &self.0 as &dyn Journal)
     }
 
     fn status(&self) -> StoreFuture<'_, StoreStatus> {

@@ -81,6 +81,10 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 /// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and
 /// on one connection more than the pool's, from the first wait on, `SUBSCRIBE` to the channel `{namespace}:v1:w`.
 ///
+/// Its [journal](Store::journal) is the stream `{{namespace}:v1:j}`, the outer braces being part of the name, with the head
+/// under that name and `:h`. For it it uses `MULTI`, `EXEC`, `XADD`, `XRANGE`, and `XREAD` with `BLOCK` on one more connection
+/// a tail. A server is known by its `run_id` and `master_replid` of `INFO`; one that tells neither can't be told from others.
+///
 /// No call waits for a connection to be made, but a `set` while the very first ones are under way. Connections are made,
 /// watched and replaced by tasks of their own, which end when the store is dropped. All methods need a tokio runtime
 /// with time and I/O enabled; outside one they answer [`StoreError::Unavailable`].

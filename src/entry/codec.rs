@@ -9,7 +9,7 @@
 //!         body
 //! vary:   field count u16, variant count u32,
 //!         fields: length u16, name
-//!         variants: prefix u64, end u64
+//!         variants: key [32], end u64
 //! xxh3-64 of all before, u64
 //! ```
 //!
@@ -58,6 +58,9 @@ const HEADER: usize = 2 + 4;
 
 /// A field of a vary record: a length and at least one byte.
 const FIELD: usize = 2 + 1;
+
+/// A variant of a vary record.
+const VARIANT: usize = 32 + 8;
 
 const CHECKSUM: usize = 8;
 
@@ -132,7 +135,7 @@ fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
         return Err(Refusal::Unencodable);
     }
     let names = record.fields.iter().map(|name| 2 + name.as_str().len()).sum::<usize>();
-    let length = PREAMBLE + 8 * record.tags.len() + 6 + names + 16 * record.variants.len() + CHECKSUM;
+    let length = PREAMBLE + 8 * record.tags.len() + 6 + names + VARIANT * record.variants.len() + CHECKSUM;
     let mut out = preamble(VARY, &record.key, (&record.stamp, &record.tags), length)?;
     out.extend_from_slice(&narrow::<u16>(record.fields.len())?.to_le_bytes());
     out.extend_from_slice(&narrow::<u32>(record.variants.len())?.to_le_bytes());
@@ -140,8 +143,8 @@ fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
         out.extend_from_slice(&narrow::<u16>(name.as_str().len())?.to_le_bytes());
         out.extend_from_slice(name.as_str().as_bytes());
     }
-    for (prefix, end) in &record.variants {
-        out.extend_from_slice(&prefix.to_le_bytes());
+    for (key, end) in &record.variants {
+        out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(&end.to_le_bytes());
     }
     Ok(finish(out))
@@ -293,9 +296,9 @@ fn vary(key: Key, mut from: Reader) -> Result<VaryRecord, DecodeError> {
     if !fields.is_sorted_by(|a: &HeaderName, b| a.as_str() < b.as_str()) {
         return Err(DecodeError::Corrupt);
     }
-    let mut variants = Vec::with_capacity(variants_count.min(from.len() / 16));
+    let mut variants = Vec::with_capacity(variants_count.min(from.len() / VARIANT));
     for _ in 0..variants_count {
-        variants.push((from.u64()?, from.u64()?));
+        variants.push((Key::from_bytes(from.array()?), from.u64()?));
     }
     if from.len() != 0 {
         return Err(DecodeError::Corrupt);

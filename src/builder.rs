@@ -148,7 +148,8 @@ impl CacheBuilder {
         let server = shared
             .as_ref()
             .map(|shared| ServerFigures::new(Arc::clone(&shared.store), Arc::clone(&shared.breaker)));
-        let purges = Arc::new(Purges::alone(TagScope::new(&config.app)));
+        let journal = shared.as_ref().map(|shared| (&shared.store, &shared.breaker));
+        let purges = Arc::new(Purges::new(TagScope::new(&config.app), journal, &times));
         let memory = Memory::new(&config.memory);
         let tiers = Tiers::new(
             memory,
@@ -164,6 +165,7 @@ impl CacheBuilder {
         {
             // Asking starts the connecting; whether it has come to an end yet doesn't matter here.
             drop(store.ready().now_or_never());
+            purges.follow();
         }
         Ok(QueryCache::assemble(Parts { config, tiers, purges, names, stats, server, clock, spawner }))
     }

@@ -171,13 +171,23 @@ impl QueryCache {
         }
     }
 
-    /// Whether the shared tier can be reached before `deadline` has passed; connects if need be. Always true without one.
+    /// Whether the shared tier can be reached, and its purge journal was read, before `deadline` has passed; connects if need
+    /// be. Always true without one. Nothing goes to the shared tier before.
     ///
     /// While the circuit breaker is open it waits for the next probe, or starts it if it is due: asked again and again
     /// with a short deadline, it is true by the first probe that the server answers.
     pub async fn ready(&self, deadline: Duration) -> bool {
         match &self.shared.tiers.shared {
-            Some(shared) => timeout(deadline, shared.breaker.ready()).await.unwrap_or(false),
+            Some(shared) => {
+                let ready = async {
+                    let reached = shared.breaker.ready().await;
+                    if reached {
+                        self.shared.purges.ready().await;
+                    }
+                    reached
+                };
+                timeout(deadline, ready).await.unwrap_or(false)
+            }
             None => true,
         }
     }

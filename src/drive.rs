@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::join;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -23,10 +24,10 @@ use crate::fallback::Fallback;
 use crate::flight::{Context, End, Failure, Fill, Filled, First, Joined, Lead, Waiter, is_error, throttle};
 use crate::key::Key;
 use crate::policy::{Bypass, Refusal, Stale};
-use crate::purge::Tag;
+use crate::purge::{Stamp, Tag, Trust, Validity};
 use crate::refresh::Look;
 use crate::route::{RequestHead, Route};
-use crate::store::Target;
+use crate::store::{Target, Unanswered, is_of_use};
 
 /// A request that memory couldn't answer.
 pub(crate) struct Miss<S, P> {
@@ -41,6 +42,8 @@ pub(crate) struct Miss<S, P> {
     pub(crate) unanswered: bool,
     /// What the request is about.
     pub(crate) tags: Arc<[Tag]>,
+    /// How it may use what this process has.
+    pub(crate) trust: Trust,
     /// Until the answer, or the fill, is there.
     pub(crate) running: Running,
 }
@@ -58,6 +61,16 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send + 'static,
 {
+    if miss.target.doubtful
+        && let Some(entry) = miss.make_sure().await
+    {
+        miss.route.stats.hit_memory();
+        let response = miss.answer(&entry, How::Hit);
+        if miss.is_due(&entry) {
+            miss.refresh(Look::First, Some(entry));
+        }
+        return Ok(response);
+    }
     if let Some(response) = miss.while_revalidated() {
         miss.refresh(Look::First, None);
         return Ok(response);
@@ -105,14 +118,53 @@ enum Turn<R: Body> {
 }
 
 impl<S, P> Miss<S, P> {
+    /// Asks the purge journal about what memory has. The entry, if it may answer.
+    async fn make_sure(&mut self) -> Option<Arc<Entry>> {
+        self.trust = self.shared.purges.ask(self.route.rules.strict).await;
+        self.recall()
+    }
+
     async fn look_up(&mut self) -> Option<Arc<Entry>> {
-        let found = self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await;
-        self.unanswered = found.is_err();
-        let found = found.ok().flatten();
+        let found = match self.trust {
+            Trust::Known => self.look_in_shared().await.ok().flatten(),
+            Trust::Ask => self.look_and_ask().await,
+            Trust::Grace | Trust::Nothing => {
+                self.unanswered = true;
+                None
+            }
+        };
         if found.is_none() && self.shared.tiers.shared.is_some() {
             self.route.stats.miss_shared();
         }
         found
+    }
+
+    async fn look_in_shared(&mut self) -> Result<Option<Arc<Entry>>, Unanswered> {
+        let found = self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await;
+        self.unanswered = found.is_err();
+        found
+    }
+
+    /// Looks in the shared tier, and asks the purge journal in the same round trip.
+    async fn look_and_ask(&mut self) -> Option<Arc<Entry>> {
+        let shared = Arc::clone(&self.shared);
+        let asked = shared.purges.ask(self.route.rules.strict);
+        let (found, trust) = join(self.look_in_shared(), asked).await;
+        self.trust = trust;
+        self.unanswered |= trust != Trust::Known;
+        // What was found before the journal's answer may be gone by that.
+        let worth = |entry: &Arc<Entry>| shared.purges.worth(entry, trust);
+        let now = shared.clock.now();
+        let found = found.ok().flatten();
+        self.target.stale = self.target.stale.take().filter(|stale| worth(stale) != Validity::Gone);
+        match found.as_ref().map(worth)? {
+            Validity::Fresh => found,
+            Validity::Stale => {
+                self.target.stale = found.filter(|entry| is_of_use(entry, now));
+                None
+            }
+            Validity::Gone => None,
+        }
     }
 
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
@@ -129,6 +181,7 @@ impl<S, P> Miss<S, P> {
             route: Arc::clone(&self.route),
             head: Arc::clone(&self.head),
             stale: self.target.stale.clone(),
+            trust: self.trust,
             since: Instant::now(),
         }
     }
@@ -137,7 +190,7 @@ impl<S, P> Miss<S, P> {
     fn while_revalidated<R: Body>(&self) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
         let entry = self.target.stale.as_ref().filter(|entry| entry.serves_while_revalidated(now))?;
-        if !self.head.may_refresh() {
+        if !self.head.may_refresh() || self.worth(entry) == Validity::Gone {
             return None;
         }
         self.route.stats.stale(Stale::WhileRevalidate);
@@ -149,6 +202,16 @@ impl<S, P> Miss<S, P> {
         let entry = fallback.stale.as_ref()?;
         let recently = self.shared.failing.contains(&entry.key, self.shared.clock.now());
         if recently { fallback.stale(Stale::Throttled) } else { None }
+    }
+
+    /// What an entry is worth to this request.
+    pub(crate) fn worth(&self, entry: &Entry) -> Validity {
+        self.shared.purges.worth(entry, self.trust)
+    }
+
+    /// Whether a purge of what the request is about came after a fill with this stamp began.
+    pub(crate) fn is_overtaken(&self, stamp: &Stamp) -> bool {
+        self.shared.purges.validity(stamp, &self.tags) != Validity::Fresh
     }
 
     /// Whether a hit on a fresh entry should refresh it.
@@ -164,8 +227,10 @@ impl<S, P> Miss<S, P> {
         let patience = Instant::now() + shared.limits.coalesce_timeout;
         let is_uncacheable = |key: &Key| shared.uncacheable.contains(key, shared.clock.now());
         let mut waited = 0;
-        while waited < FLIGHTS && !is_uncacheable(&self.target.key) {
-            let waiter = match shared.flights.join(self.target.key) {
+        // Another request's fill may have begun before a purge that this one must not miss.
+        while self.trust != Trust::Nothing && waited < FLIGHTS && !is_uncacheable(&self.target.key) {
+            let overtaken = |stamp: &Stamp| self.is_overtaken(stamp);
+            let waiter = match shared.flights.join(self.target.key, shared.purges.stamp(), overtaken) {
                 Joined::Full => return full(fallback),
                 Joined::Lead(mut lead, waiter) => {
                     // The fill before this one may have ended between the look into memory and now.
@@ -195,8 +260,12 @@ impl<S, P> Miss<S, P> {
             };
             match end {
                 End::Stored(filled) if self.target.accepts(&filled, &self.head.headers) => {
-                    self.route.stats.collapsed();
-                    return Turn::Answer(filled.entry, How::Collapsed(why));
+                    // A purge may have come behind it.
+                    if self.worth(&filled.entry) == Validity::Fresh {
+                        self.route.stats.collapsed();
+                        return Turn::Answer(filled.entry, How::Collapsed(why));
+                    }
+                    waited += 1;
                 }
                 // The resource varies, and that fill was for another variant: look again, now under its own key.
                 End::Stored(_) => match self.recall() {
@@ -214,7 +283,7 @@ impl<S, P> Miss<S, P> {
                 },
             }
         }
-        match shared.flights.solo() {
+        match shared.flights.solo(shared.purges.stamp()) {
             Some((lead, waiter)) => Turn::Fill(lead, waiter),
             None => full(fallback),
         }
@@ -222,7 +291,8 @@ impl<S, P> Miss<S, P> {
 
     pub(crate) fn recall(&mut self) -> Option<Arc<Entry>> {
         let now = self.shared.clock.now();
-        match self.shared.tiers.recall(&self.route, self.target.primary, &self.head.headers, now) {
+        let (primary, headers) = (self.target.primary, &self.head.headers);
+        match self.shared.tiers.recall(&self.route, primary, headers, now, self.trust) {
             Ok(entry) => Some(entry),
             Err(mut target) => {
                 // What the shared tier had may be too large for memory.

@@ -15,6 +15,7 @@ use crate::cache::Shared;
 use crate::cache_status::Forward;
 use crate::entry::Entry;
 use crate::policy::{Refusal, Stale};
+use crate::purge::{Trust, Validity};
 use crate::route::{RequestHead, Route};
 
 /// What stands in for the origin's answer to one request.
@@ -23,6 +24,8 @@ pub(crate) struct Fallback {
     pub(crate) route: Arc<Route>,
     pub(crate) head: Arc<RequestHead>,
     pub(crate) stale: Option<Arc<Entry>>,
+    /// How the request may use it.
+    pub(crate) trust: Trust,
     /// When the request turned to the origin.
     pub(crate) since: Instant,
 }
@@ -68,6 +71,10 @@ impl Fallback {
     pub(crate) fn stale<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
         let entry = self.stale.as_ref().filter(|entry| entry.serves_if_error(now))?;
+        // Purges go on while the origin is waited for.
+        if self.shared.purges.worth(entry, self.trust) == Validity::Gone {
+            return None;
+        }
         let RequestHead { method, headers } = &*self.head;
         let response =
             answer::from_entry(entry, method, headers, now, How::Stale(reason), &self.shared.names);

@@ -28,6 +28,7 @@ impl Source for Shared {
                 recording_bytes: self.recordings.used() as u64,
                 uncacheable_keys: self.uncacheable.keys() as u64,
             },
+            journal: shared.map(|_| self.purges.status()),
             breaker: shared.map(|shared| shared.breaker.status()),
             stats: &self.stats,
         }

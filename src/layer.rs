@@ -32,6 +32,9 @@ impl<K> CacheLayer<K> {
             }
             within("key_body", rules.key_body.unwrap_or(0), "key_body_bytes", limits.key_body_bytes)?;
             rules.stale.check_within(limits)?;
+            if let Some(retention) = shared.purges.retention() {
+                rules.check_remembered(retention)?;
+            }
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
             let scope = shared.purges.scope();
             Ok(Arc::new(Route::new(label, rules, keys, scope, shared.stats.route(label))))

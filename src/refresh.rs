@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use crate::drive::Miss;
 use crate::entry::Entry;
 use crate::flight::Lead;
+use crate::purge::{Stamp, Trust};
 
 /// Whether a refresh asks the shared tier before the origin: another process may have refreshed the entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl<S, P> Miss<S, P> {
         if let Some(entry) = self.recall().filter(|entry| !self.is_due(entry)) {
             return Some(entry);
         }
-        if look == Look::Done {
+        if look == Look::Done || self.trust != Trust::Known {
             return None;
         }
         // No request's lookup: it counts among no request's misses.
@@ -59,7 +60,9 @@ where
         if Handle::try_current().is_err() || self.shared.failing.contains(&key, self.shared.clock.now()) {
             return;
         }
-        let Some(lead) = self.shared.flights.refresh(key) else { return };
+        let overtaken = |stamp: &Stamp| self.is_overtaken(stamp);
+        let stamp = self.shared.purges.stamp();
+        let Some(lead) = self.shared.flights.refresh(key, stamp, overtaken) else { return };
         self.route.stats.refresh();
         let shared = Arc::clone(&self.shared);
         shared.spawn(self.refreshed(lead, look).in_current_span());

@@ -19,6 +19,7 @@ use crate::future::ResponseFuture;
 use crate::key::{self, Key};
 use crate::layer::CacheLayer;
 use crate::policy::{BodyKey, Bypass, HeadKey};
+use crate::purge::Trust;
 use crate::refresh::Look;
 use crate::request_body::RequestBody;
 use crate::route::{self, RequestHead, Route};
@@ -87,7 +88,8 @@ impl<S, K> Cache<S, K> {
             }
         };
         let now = shared.clock.now();
-        match shared.tiers.recall(route, key, &parts.headers, now) {
+        let trust = shared.purges.trust(route.rules.strict);
+        match shared.tiers.recall(route, key, &parts.headers, now, trust) {
             Ok(entry) => {
                 route.stats.hit_memory();
                 let (method, headers) = (&parts.method, &parts.headers);
@@ -100,7 +102,7 @@ impl<S, K> Cache<S, K> {
             }
             Err(target) => {
                 route.stats.miss_memory();
-                ResponseFuture::driven(drive::miss(self.miss(route, parts, body, target)))
+                ResponseFuture::driven(drive::miss(self.miss(route, parts, body, target, trust)))
             }
         }
     }
@@ -126,11 +128,11 @@ impl<S, K> Cache<S, K> {
         }
         let target = shared.tiers.target(route, primary, &parts.headers);
         if target.key == entry.key {
-            self.miss(route, parts, body, target).refresh(Look::First, Some(entry));
+            self.miss(route, parts, body, target, Trust::Known).refresh(Look::First, Some(entry));
         }
     }
 
-    fn miss<P>(&self, route: &Arc<Route>, parts: Parts, body: P, target: Target) -> Miss<S, P>
+    fn miss<P>(&self, route: &Arc<Route>, parts: Parts, body: P, target: Target, trust: Trust) -> Miss<S, P>
     where
         S: Clone,
     {
@@ -147,6 +149,7 @@ impl<S, K> Cache<S, K> {
             parts,
             body,
             target,
+            trust,
             unanswered: false,
             running: shared.running(),
         }

@@ -98,6 +98,14 @@ pub struct RedisConfig {
     pub queue_entries: usize,
     /// Bytes waiting to be written, at most; more are dropped and counted. Default: 32 MiB.
     pub queue_bytes: usize,
+    /// How long the journal of purges remembers, seconds, counted back from the newest purge. No entry may live longer.
+    /// Default: 86400.
+    #[serde(with = "seconds")]
+    pub journal_retention: Duration,
+    /// How long entries in memory may answer while the journal can't be reached, seconds: since it last was, or since their own
+    /// fill began, whichever was later. 0: not at all. Default: 60.
+    #[serde(with = "seconds")]
+    pub partition_grace: Duration,
 }
 
 /// Bounds of the handle. Over one, a request isn't collapsed, not stored, or bypasses, with a reason; it never fails.
@@ -193,6 +201,8 @@ impl Default for RedisConfig {
             write_timeout: Duration::from_secs(1),
             queue_entries: 1024,
             queue_bytes: 32 << 20,
+            journal_retention: Duration::from_secs(24 * 3600),
+            partition_grace: Duration::from_secs(60),
         }
     }
 }
@@ -226,6 +236,8 @@ impl fmt::Debug for RedisConfig {
             .field("write_timeout", &self.write_timeout)
             .field("queue_entries", &self.queue_entries)
             .field("queue_bytes", &self.queue_bytes)
+            .field("journal_retention", &self.journal_retention)
+            .field("partition_grace", &self.partition_grace)
             .finish()
     }
 }

@@ -100,7 +100,12 @@ impl RedisConfig {
         REQUEST_TIME.check("redis.lookup_timeout", self.lookup_timeout)?;
         REQUEST_TIME.check("redis.write_timeout", self.write_timeout)?;
         COUNT.check("redis.queue_entries", self.queue_entries)?;
-        BYTES.check("redis.queue_bytes", self.queue_bytes)
+        BYTES.check("redis.queue_bytes", self.queue_bytes)?;
+        TTL.check("redis.journal_retention", self.journal_retention)?;
+        if !self.partition_grace.is_zero() {
+            FILL_TIME.check("redis.partition_grace", self.partition_grace)?;
+        }
+        Ok(())
     }
 
     /// Checks what the files are for, but not the files.

@@ -1,7 +1,6 @@
 //! Who fills which key, and who waits for it.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 
 use tokio::time::Instant;
 
@@ -10,6 +9,7 @@ use super::sync::atomic::{AtomicUsize, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError, watch};
 use crate::config::LimitsConfig;
 use crate::key::Key;
+use crate::purge::Stamp;
 
 /// The fills that run now.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ struct Flight {
     cancel: Notify,
     /// Begun on nobody's account: it goes on without waiters whatever the setting is.
     refresh: bool,
+    /// How far purges were known when it began.
+    stamp: Stamp,
 }
 
 /// Who waits for a fill.
@@ -82,15 +84,20 @@ impl Flights {
         })
     }
 
-    /// Joins the fill of `key`, or leads a new one.
-    pub(crate) fn join(self: &Arc<Self>, key: Key) -> Joined {
+    /// Joins the fill of `key`, unless a purge has overtaken it; else leads a new one, which others join from now on.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: Key,
+        stamp: Stamp,
+        overtaken: impl FnOnce(&Stamp) -> bool,
+    ) -> Joined {
         let mut map = lock(&self.map);
-        match map.entry(key) {
-            Slot::Occupied(slot) => Joined::Follow(self.board(slot.get(), true)),
-            Slot::Vacant(slot) => match self.launch(Some(key), false) {
+        match map.get(&key) {
+            Some(flight) if !overtaken(&flight.stamp) => Joined::Follow(self.board(flight, true)),
+            _ => match self.launch(Some(key), false, stamp) {
                 Some(lead) => {
                     let waiter = self.board(&lead.flight, false);
-                    slot.insert(Arc::clone(&lead.flight));
+                    map.insert(key, Arc::clone(&lead.flight));
                     Joined::Lead(lead, waiter)
                 }
                 None => Joined::Full,
@@ -99,26 +106,30 @@ impl Flights {
     }
 
     /// A fill that no other request joins; `None` when as many fills run as may.
-    pub(crate) fn solo(self: &Arc<Self>) -> Option<(Lead, Waiter)> {
-        let lead = self.launch(None, false)?;
+    pub(crate) fn solo(self: &Arc<Self>, stamp: Stamp) -> Option<(Lead, Waiter)> {
+        let lead = self.launch(None, false, stamp)?;
         let waiter = self.board(&lead.flight, false);
         Some((lead, waiter))
     }
 
     /// A fill of `key` that no request waits for from its start; others may join it. `None` while another fill of the key
-    /// runs, or as many fills as may.
-    pub(crate) fn refresh(self: &Arc<Self>, key: Key) -> Option<Lead> {
+    /// runs that no purge has overtaken, or as many fills as may.
+    pub(crate) fn refresh(
+        self: &Arc<Self>,
+        key: Key,
+        stamp: Stamp,
+        overtaken: impl FnOnce(&Stamp) -> bool,
+    ) -> Option<Lead> {
         let mut map = lock(&self.map);
-        let Slot::Vacant(slot) = map.entry(key) else { return None };
-        if !self.take_orphan_place() {
+        if map.get(&key).is_some_and(|flight| !overtaken(&flight.stamp)) || !self.take_orphan_place() {
             return None;
         }
-        let Some(lead) = self.launch(Some(key), true) else {
+        let Some(lead) = self.launch(Some(key), true, stamp) else {
             self.orphans.fetch_sub(1, Ordering::AcqRel);
             return None;
         };
         lock(&lead.flight.crew).orphan = true;
-        slot.insert(Arc::clone(&lead.flight));
+        map.insert(key, Arc::clone(&lead.flight));
         Some(lead)
     }
 
@@ -128,7 +139,7 @@ impl Flights {
         self.orphans.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
-    fn launch(self: &Arc<Self>, key: Option<Key>, refresh: bool) -> Option<Lead> {
+    fn launch(self: &Arc<Self>, key: Option<Key>, refresh: bool, stamp: Stamp) -> Option<Lead> {
         self.fills
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |fills| {
                 (fills < self.max_fills).then_some(fills + 1)
@@ -139,6 +150,7 @@ impl Flights {
             crew: Mutex::default(),
             cancel: Notify::new(),
             refresh,
+            stamp,
         });
         Some(Lead { flights: Arc::clone(self), flight, key, announced: false })
     }
@@ -210,7 +222,11 @@ impl Lead {
         }
         // NOTE: leave the map first: whoever hears of the end and asks again must not join this flight.
         if let Some(key) = self.key {
-            lock(&self.flights.map).remove(&key);
+            let mut map = lock(&self.flights.map);
+            // One that was overtaken has left its place to another.
+            if map.get(&key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+                map.remove(&key);
+            }
         }
         self.flight.end.send_replace(Some(end));
     }

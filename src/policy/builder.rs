@@ -349,6 +349,17 @@ impl<K> Policy<K> {
         self.config.lease = Some(time);
         self
     }
+
+    /// Every answer from the cache is one that the purge journal was asked about after the request began: a purge that has
+    /// returned is seen at once, on all nodes. Where the journal can't be asked, the request goes to the service. Default: off,
+    /// and then other nodes see a purge once they have heard of it, a few milliseconds later.
+    ///
+    /// It costs one tiny command beside each lookup, in the same round trip, and hits in memory wait for it too.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.config.strict = true;
+        self
+    }
 }
 
 fn owned(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {

@@ -103,6 +103,9 @@ pub struct PolicyConfig {
     /// cost the others; 0.001 to 3600. Default: none, each process fills for itself.
     #[serde(with = "seconds::option")]
     pub lease: Option<Duration>,
+    /// Every answer from the cache is one that the purge journal was asked about after the request began; where it can't be
+    /// asked, the cache isn't used. Default: false.
+    pub strict: bool,
 }
 
 /// Request fields that carry credentials, unless a policy says otherwise.
@@ -159,6 +162,7 @@ impl Default for PolicyConfig {
             refresh_ahead: None,
             jitter: 0.0,
             lease: None,
+            strict: false,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) stale: StaleRules,
     /// How long the lease of a key is taken for; none: each process fills for itself.
     pub(crate) lease: Option<Duration>,
+    /// Whether the purge journal is asked for each request.
+    pub(crate) strict: bool,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -81,6 +83,7 @@ impl Rules {
             etag: config.etag,
             stale: StaleRules::new(config)?,
             lease: config.lease.map(lease).transpose()?,
+            strict: config.strict,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,
@@ -93,6 +96,28 @@ impl Rules {
             honor_request_directives: config.honor_request_directives,
             hooks: hooks.clone(),
         })
+    }
+}
+
+impl Rules {
+    /// # Errors
+    ///
+    /// [`PolicyError::Field`] where entries would live longer than purges are remembered.
+    pub(crate) fn check_remembered(&self, retention: Duration) -> Result<(), PolicyError> {
+        let longest = millis(retention);
+        let ttls = self.negative_ttl.values().map(|ttl| ("negative_ttl", *ttl));
+        for (field, ttl) in std::iter::once(("ttl", self.ttl)).chain(ttls) {
+            if ttl > longest {
+                let problem = "is over the handle's `redis.journal_retention`: a purge would be forgotten before the entry";
+                return Err(error(field, problem));
+            }
+        }
+        let (field, window) = self.stale.longest_window();
+        if self.ttl.saturating_add(window) > longest {
+            let problem = "is, with `ttl`, over the handle's `redis.journal_retention`";
+            return Err(error(field, problem));
+        }
+        Ok(())
     }
 }
 

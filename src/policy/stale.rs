@@ -89,6 +89,16 @@ impl StaleRules {
         Ok(())
     }
 
+    /// The longer of the policy's own windows, and its field.
+    pub(super) fn longest_window(&self) -> (&'static str, Millis) {
+        let Windows { while_revalidate, if_error } = self.windows;
+        if while_revalidate > if_error {
+            ("stale_while_revalidate", while_revalidate)
+        } else {
+            ("stale_if_error", if_error)
+        }
+    }
+
     /// What a response is good for after its lifetime: what it says itself, else, if it is a 200, what the policy says;
     /// nothing where a directive forbids it ([RFC 9111 §4.2.4]), or if it is itself an error. `first`: the policy goes
     /// before the response.

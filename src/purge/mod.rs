@@ -5,19 +5,27 @@
 //! stamp      positions in the journal; what a fill notes of its start
 //! record     the journal's entries on the wire
 //! state      what this process knows of the journal, and what follows for an entry; pure
-//! journal    how it comes to know, and the purges of this process
+//! journal    asked on every read
+//! tail       how it comes to know: reads the journal from its start, and then what comes
+//! heads      how it makes sure, where a request wants to be sure
+//! own        the purges of this process
+//! epoch      a new beginning, after which all from before is gone
 //! api        what a purge is asked for by
 //! ```
 
 mod api;
+mod epoch;
+mod heads;
 mod journal;
+mod own;
 mod record;
 mod stamp;
 mod state;
 mod tag;
+mod tail;
 
 pub use self::api::{Purge, PurgeError, PurgeFuture, Purged};
-pub(crate) use self::journal::Purges;
+pub(crate) use self::journal::{JournalStatus, Purges, Trust};
 pub use self::stamp::JournalId;
 pub(crate) use self::stamp::{Epoch, Stamp};
 pub(crate) use self::state::Validity;

@@ -49,6 +49,8 @@ pub(crate) struct State {
     /// The newest entry read, and its print.
     applied: Option<(JournalId, u64)>,
     seen: JournalId,
+    /// The highest id that was ever seen, in whatever epoch: a new one begins above it.
+    highest: JournalId,
     floor: JournalId,
     /// The last soft purge of everything.
     soft_all: JournalId,
@@ -82,7 +84,15 @@ pub(crate) struct Start {
     pub(crate) epoch_record: JournalId,
 }
 
-/// How a record that was read compares with a request for the state as it is now.
+/// Where to read on: the newest entry read, which must be there still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) id: JournalId,
+    print: u64,
+    epoch: Epoch,
+}
+
+/// What a head is compared with that is asked for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     epoch: Epoch,
@@ -99,6 +109,7 @@ impl State {
             server: String::new(),
             applied: None,
             seen: JournalId::ZERO,
+            highest: JournalId::ZERO,
             floor: JournalId::ZERO,
             soft_all: JournalId::ZERO,
             purged: HashMap::new(),
@@ -148,13 +159,12 @@ impl State {
         validity
     }
 
-    /// Forgets the journal: what was stamped by it is gone until it was read again. Gives what was seen of it.
-    pub(crate) fn forget(&mut self) -> JournalId {
-        let seen = self.seen;
+    /// Forgets the journal: what was stamped by it is gone until it was read again.
+    pub(crate) fn forget(&mut self) {
+        let highest = self.highest.max(self.seen);
         let Self { all, offline_seq, junk, .. } = *self;
         let offline = std::mem::take(&mut self.offline);
-        *self = Self { offline, offline_seq, junk, ..Self::new(all) };
-        seen
+        *self = Self { highest, offline, offline_seq, junk, ..Self::new(all) };
     }
 
     /// Begins to read the journal from its start, with the first of its entries.
@@ -169,14 +179,25 @@ impl State {
         records.iter().for_each(|record| self.apply(record));
     }
 
-    /// Reads on: the first of `records` must be the newest one known.
-    pub(crate) fn follow(&mut self, records: &[Record]) -> Result<(), Broken> {
+    /// Where to read on.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        self.applied.map(|(id, print)| Mark { id, print, epoch: self.epoch })
+    }
+
+    /// Takes what was read on from `mark`: the first of `records` must be the entry there.
+    pub(crate) fn follow(&mut self, mark: Mark, records: &[Record]) -> Result<(), Broken> {
         let (own, rest) = records.split_first().ok_or(Broken)?;
-        if self.applied != Some((own.id, own.print)) {
+        if self.epoch != mark.epoch || (own.id, own.print) != (mark.id, mark.print) {
             return Err(Broken);
         }
         rest.iter().for_each(|record| self.apply(record));
         Ok(())
+    }
+
+    /// Whether `records`, read on from `mark`, hold nothing new.
+    pub(crate) fn is_all(&self, mark: Mark, records: &[Record]) -> bool {
+        let [own] = records else { return false };
+        self.mark() == Some(mark) && (own.id, own.print) == (mark.id, mark.print) && !self.exhausted
     }
 
     /// The journal was read to its end, from this server. False: it has no epoch that holds there.
@@ -193,9 +214,12 @@ impl State {
             return;
         }
         self.applied = Some((record.id, record.print));
+        // Soon no further entry can be appended behind it: whatever it says, the epoch must end.
+        if record.id.ms == u64::MAX {
+            self.exhausted = true;
+            return;
+        }
         self.seen = self.seen.max(record.id);
-        // No further entry can be appended behind it.
-        self.exhausted |= record.id.ms == u64::MAX;
         match &record.kind {
             Kind::Purge { tags, soft } => self.purge(record.id, tags, *soft),
             Kind::Later => self.purge(record.id, &[self.all], false),
@@ -331,19 +355,14 @@ impl State {
         self.ready && look.epoch == self.epoch && self.heads.iter().any(known)
     }
 
-    /// Whether the epoch is still the one of `look`.
-    pub(crate) fn is_same(&self, look: Look) -> bool {
-        self.ready && look.epoch == self.epoch
-    }
-
     /// Whether any entry known has this nonce.
     pub(crate) fn knows_head(&self, head: Option<u64>) -> bool {
         self.heads.iter().any(|(nonce, _)| Some(*nonce) == head)
     }
 
-    /// Where to read on.
-    pub(crate) fn applied(&self) -> Option<JournalId> {
-        self.applied.map(|(id, _)| id)
+    /// An id above all that this process has seen.
+    pub(crate) fn above(&self) -> JournalId {
+        JournalId::new(self.highest.max(self.seen).ms.saturating_add(1), 0)
     }
 
     /// The highest id known.
@@ -371,7 +390,7 @@ impl State {
         self.junk
     }
 
-    /// Whether the journal takes no further entry, because one stands at the highest id.
+    /// Whether the journal takes hardly a further entry, because one stands at the highest ids.
     pub(crate) const fn is_exhausted(&self) -> bool {
         self.exhausted
     }

@@ -157,6 +157,7 @@ mod tests {
                     recording_bytes: 4,
                     uncacheable_keys: 5,
                 },
+                journal: None,
                 breaker: self.server.is_some().then_some(BreakerStatus {
                     state: "half-open",
                     opened: 1,

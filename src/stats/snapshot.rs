@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::counters::{BUCKETS, Counter, Histogram, RouteStats, Stats};
 use super::server::{Figures, ServerFigures};
 use crate::policy::{Bypass, Refusal, Stale};
+use crate::purge::JournalStatus;
 use crate::store::{BreakerStatus, PoolStatus, WriterStatus};
 
 /// Where the handler's figures come from: the handle.
@@ -48,6 +49,8 @@ pub(crate) struct LocalFigures<'a> {
     pub(crate) flights: FlightFigures,
     /// The shared tier's circuit breaker, if there is one.
     pub(crate) breaker: Option<BreakerStatus>,
+    /// The purge journal, if the shared tier keeps one or is there.
+    pub(crate) journal: Option<JournalStatus>,
     /// The counters.
     pub(crate) stats: &'a Stats,
 }
@@ -100,6 +103,8 @@ pub(super) struct Snapshot {
     flights: FlightFigures,
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal: Option<JournalStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     leases: Option<Leases>,
     errors: Errors,
@@ -169,7 +174,8 @@ struct Times {
 impl Snapshot {
     /// Puts the figures of the process together with those of the server, if there is one.
     pub(super) fn new(local: LocalFigures<'_>, server: Option<Figures>) -> Self {
-        let LocalFigures { enabled, tier, memory, uptime, pool, queue, flights, breaker, stats } = local;
+        let LocalFigures { enabled, tier, memory, uptime, pool, queue, flights, breaker, journal, stats } =
+            local;
         let routes: BTreeMap<_, _> =
             stats.routes().into_iter().map(|(label, route)| (label, Tally::of(&route))).collect();
         let mut totals = Tally::default();
@@ -188,6 +194,7 @@ impl Snapshot {
             queue,
             flights,
             breaker,
+            journal,
             leases: Leases::of(stats),
             errors: Errors::of(stats),
             routes,

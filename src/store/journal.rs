@@ -13,8 +13,8 @@ use crate::purge::JournalId;
 ///
 /// What the entries say is the cache's business; see the crate's docs for the promise that they keep.
 pub trait Journal: Send + Sync {
-    /// Opens a tail: a connection of its own, or what does for one. Pends while the store is suspended. The caller has a time
-    /// limit, of `connect_timeout` from when it isn't.
+    /// Opens a tail: a connection of its own, or what does for one. Pends while the store is suspended, and no longer than the
+    /// store's own limit for a connect when it isn't.
     fn tail(&self) -> StoreFuture<'_, Box<dyn Tail>>;
 
     /// Appends an entry, over a connection to the trusted server ([`trust`](Self::trust)).

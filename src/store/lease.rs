@@ -14,6 +14,7 @@ use super::writer::Writer;
 use super::{Lease, Leases, StoreError, guarded};
 use crate::entry::Entry;
 use crate::key::Key;
+use crate::purge::Trust;
 use crate::stats::Stats;
 
 /// A lease that is held. Dropped before its value was put, it is given back in the background.
@@ -102,7 +103,14 @@ impl Tiers {
         request: &HeaderMap,
         limit: Instant,
     ) -> Result<Option<Arc<Entry>>, StoreError> {
-        let found = timeout_at(limit, guarded(self.search(shared, target, request))).await;
+        let found = async {
+            // The journal may have been lost while the lease was waited for.
+            if self.purges.trust(false) == Trust::Ask && self.purges.ask(false).await != Trust::Known {
+                return Err(StoreError::Unavailable);
+            }
+            self.search(shared, target, request).await
+        };
+        let found = timeout_at(limit, guarded(found)).await;
         found.unwrap_or(Err(StoreError::Timeout)).inspect_err(|error| self.stats.shared_error(error))
     }
 }

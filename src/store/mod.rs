@@ -25,7 +25,7 @@ pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, is_of_use};
+pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, Unanswered, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
 use std::fmt;
@@ -177,7 +177,7 @@ impl fmt::Debug for Lease {
 }
 
 /// What a store does on a request's way. Its panic is a failure like any other, and not the request's.
-async fn guarded<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
 }
 

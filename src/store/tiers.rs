@@ -22,7 +22,7 @@ use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
 use crate::flight::Filled;
 use crate::key::{self, Key};
 use crate::policy::{Refusal, Verdict, etag};
-use crate::purge::{Purges, Stamp, Tag};
+use crate::purge::{Purges, Stamp, Tag, Trust, Validity};
 use crate::route::{RequestHead, Route};
 use crate::stats::Stats;
 
@@ -41,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) key: Key,
     /// The newest entry found that may answer though it isn't fresh any more, or has to be refreshed.
     pub(crate) stale: Option<Arc<Entry>>,
+    /// Whether memory has an entry that may answer once the purge journal was asked.
+    pub(crate) doubtful: bool,
 }
 
 impl Target {
@@ -49,7 +51,7 @@ impl Target {
             Some(record) => key::variant(&primary, &record.fields, request).unwrap_or(primary),
             None => primary,
         };
-        Self { primary, vary, key, stale: None }
+        Self { primary, vary, key, stale: None, doubtful: false }
     }
 
     /// Keeps in mind what memory has, if it may answer though it isn't fresh.
@@ -99,7 +101,7 @@ pub(crate) struct Unanswered;
 pub(crate) struct Tiers {
     pub(crate) memory: Memory,
     pub(crate) shared: Option<SharedTier>,
-    purges: Arc<Purges>,
+    pub(super) purges: Arc<Purges>,
     names: Arc<Names>,
     clock: Clock,
     pub(super) stats: Arc<Stats>,
@@ -135,19 +137,35 @@ impl Tiers {
         primary: Key,
         request: &HeaderMap,
         now: Millis,
+        trust: Trust,
     ) -> Result<Arc<Entry>, Target> {
         match self.memory.get(&primary) {
-            Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Ok(entry),
-            Some(Cached::Entry(entry)) => Err(Target::of(primary, None, request).remembering(entry, now)),
+            Some(Cached::Entry(entry)) => {
+                self.usable(entry, now, trust, || Target::of(primary, None, request))
+            }
             Some(Cached::Vary(record)) => {
                 let target = Target::of(primary, Some(record), &route.visible(request));
                 match self.memory.get(&target.key) {
-                    Some(Cached::Entry(entry)) if is_fresh(&entry, now) => Ok(entry),
-                    Some(Cached::Entry(entry)) => Err(target.remembering(entry, now)),
+                    Some(Cached::Entry(entry)) => self.usable(entry, now, trust, || target),
                     _ => Err(target),
                 }
             }
             None => Err(Target::of(primary, None, request)),
+        }
+    }
+
+    /// An entry in memory that may answer as it is; else what is to be remembered of it.
+    fn usable(
+        &self,
+        entry: Arc<Entry>,
+        now: Millis,
+        trust: Trust,
+        target: impl FnOnce() -> Target,
+    ) -> Result<Arc<Entry>, Target> {
+        match self.purges.worth(&entry, trust) {
+            Validity::Fresh if is_fresh(&entry, now) => Ok(entry),
+            Validity::Fresh | Validity::Stale => Err(target().remembering(entry, now)),
+            Validity::Gone => Err(Target { doubtful: trust == Trust::Ask, ..target() }),
         }
     }
 
@@ -160,8 +178,8 @@ impl Tiers {
         Target::of(primary, vary, &route.visible(request))
     }
 
-    /// Looks in the shared tier, within its lookup time, or not at all while the breaker is open. What is found goes to
-    /// memory; what is learnt, to `target`.
+    /// Looks in the shared tier, within its lookup time, or not at all while the breaker is open or the purge journal wasn't
+    /// read yet. What is found goes to memory; what is learnt, to `target`.
     ///
     /// # Errors
     ///
@@ -174,10 +192,15 @@ impl Tiers {
     ) -> Result<Option<Arc<Entry>>, Unanswered> {
         let Some(shared) = &self.shared else { return Ok(None) };
         let leave = shared.breaker.admit().ok_or(Unanswered)?;
-        let started = Instant::now();
-        let found = timeout(shared.lookup_timeout, guarded(self.search(shared, target, request))).await;
-        route.stats.lookup(started.elapsed());
-        let found = found.unwrap_or(Err(StoreError::Timeout));
+        self.purges.follow();
+        let found = if self.purges.is_ready() {
+            let started = Instant::now();
+            let found = timeout(shared.lookup_timeout, guarded(self.search(shared, target, request))).await;
+            route.stats.lookup(started.elapsed());
+            found.unwrap_or(Err(StoreError::Timeout))
+        } else {
+            Err(StoreError::Unavailable)
+        };
         shared.breaker.report(leave, found.as_ref().map(drop));
         found.map_err(|error| {
             self.stats.shared_error(&error);
@@ -248,17 +271,22 @@ impl Tiers {
     fn promote(&self, mut entry: Entry, target: &mut Target) -> Option<Arc<Entry>> {
         let now = self.clock.now();
         let ahead = entry.stored_at > now.saturating_add(SKEW);
+        let worth = self.purges.validity(&entry.stamp, &entry.tags);
         entry.stored_at = entry.stored_at.min(now);
         if ahead {
-            return (entry.windows.longest() == 0 && entry.fresh_for(now).is_some()).then(|| Arc::new(entry));
+            let fresh = entry.windows.longest() == 0 && entry.fresh_for(now).is_some();
+            return (fresh && worth == Validity::Fresh).then(|| Arc::new(entry));
         }
-        if entry.fresh_for(now).is_none() && !is_of_use(&entry, now) {
+        if worth == Validity::Gone || (entry.fresh_for(now).is_none() && !is_of_use(&entry, now)) {
             return None;
         }
         let entry = self.shared_out(entry);
         let newer =
             self.memory.insert_unless(entry.key, Cached::Entry(Arc::clone(&entry)), |held| match held {
-                Cached::Entry(held) => is_datable(held, now) && held.stored_at > entry.stored_at,
+                Cached::Entry(held) => {
+                    let newer = is_datable(held, now) && held.stored_at > entry.stored_at;
+                    newer && self.purges.validity(&held.stamp, &held.tags) != Validity::Gone
+                }
                 Cached::Vary(record) => record.key == target.primary && target.vary.is_none(),
             });
         let newest = match newer {
@@ -266,7 +294,9 @@ impl Tiers {
             Some(Cached::Entry(held)) => held,
             Some(Cached::Vary(_)) => return None,
         };
-        if newest.fresh_for(now).is_some() {
+        if newest.fresh_for(now).is_some()
+            && self.purges.validity(&newest.stamp, &newest.tags) == Validity::Fresh
+        {
             return Some(newest);
         }
         target.stale = Some(newest).filter(|newest| is_of_use(newest, now));
@@ -305,6 +335,10 @@ impl Tiers {
         let Draft { parts, verdict, received, fields, stamp, request_tags, response_tags, .. } = draft;
         let Verdict { lifetime, initial_age, windows } = verdict;
         route.rules.keeps(parts, chunks)?;
+        let tags = [request_tags, response_tags.as_slice()].concat();
+        if self.purges.validity(stamp, &tags) == Validity::Gone {
+            return Err(Refusal::Overtaken);
+        }
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
         let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
@@ -329,14 +363,25 @@ impl Tiers {
             lifetime,
             windows: *windows,
             stamp: *stamp,
-            tags: &[request_tags, response_tags.as_slice()].concat(),
+            tags: &tags,
         };
         let (entry, encoded) = Entry::seal(head, chunks)?;
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = self.shared_for(stamp) {
             // After the list of variants, which it may be found by.
-            shared.put(place.key, encoded, Duration::from_millis(life), held);
+            shared.put(place.key, encoded, self.life(life), held);
         }
         Ok(Filled { entry: self.keep(entry), fields: place.fields })
+    }
+
+    /// The shared tier, for what is stamped so: nobody else could tell what a stamp of this process alone is worth.
+    fn shared_for(&self, stamp: &Stamp) -> Option<&SharedTier> {
+        self.shared.as_ref().filter(|_| self.purges.is_shared(stamp))
+    }
+
+    /// How long the shared tier keeps what is of use for `life`: no longer than purges are remembered.
+    fn life(&self, life: Millis) -> Duration {
+        let life = Duration::from_millis(life);
+        self.purges.retention().map_or(life, |retention| life.min(retention))
     }
 
     /// Lets go of an entry that the origin's newest answer has overtaken without taking its place; unless another has

@@ -8,6 +8,7 @@ use crate::explore;
 use crate::flight::End;
 use crate::flight::map::Joined;
 use crate::key::Key;
+use crate::purge::{START, never};
 use crate::world::{Heard, Patience, Way, World, all, run};
 
 #[test]
@@ -31,7 +32,7 @@ fn so_many_fills_go_on_without_a_waiter() {
         run(async {
             let world = World::new(8, 1);
             let leads: Vec<_> = (0..2)
-                .map(|key| match world.flights.join(Key(key)) {
+                .map(|key| match world.flights.join(Key(key), START, never) {
                     Joined::Lead(lead, waiter) => {
                         world.launch(lead, Some(Key(key)), Way::Hang);
                         waiter
@@ -89,7 +90,7 @@ fn no_more_fills_than_may() {
             let alone = (0..2).map(|_| {
                 let world = Arc::clone(&world);
                 shuttle::future::spawn(async move {
-                    if let Some((lead, waiter)) = world.flights.solo() {
+                    if let Some((lead, waiter)) = world.flights.solo(START) {
                         let number = world.launch(lead, None, Way::Store);
                         assert_eq!(waiter.end().await, End::Stored(number));
                     }
@@ -117,7 +118,7 @@ fn a_fill_of_ones_own_is_joined_by_nobody() {
         run(async {
             let world = World::new(8, 8);
             let requests = (0..3).map(|_| world.request(0, Way::StoreSlowly, Patience::Endless)).collect();
-            let (lead, waiter) = world.flights.solo().expect("there is room");
+            let (lead, waiter) = world.flights.solo(START).expect("there is room");
             let number = world.launch(lead, None, Way::Store);
             let own = waiter.end().await;
             drop(waiter);

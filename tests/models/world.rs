@@ -14,6 +14,7 @@ use crate::config::LimitsConfig;
 use crate::flight::End;
 use crate::flight::map::{Flights, Joined, Lead, Waiter};
 use crate::key::Key;
+use crate::purge::{START, never};
 
 /// Keys of a world.
 const KEYS: usize = 3;
@@ -113,7 +114,7 @@ impl World {
     async fn drive(self: Arc<Self>, key: Key, way: Way, patience: Patience) -> Heard {
         let mut ends = Vec::new();
         while ends.len() < FLIGHTS {
-            let joined = self.flights.join(key);
+            let joined = self.flights.join(key, START, never);
             self.check();
             let waiter = match joined {
                 Joined::Full => return Heard::Full,
@@ -139,7 +140,7 @@ impl World {
                 _ => {}
             }
         }
-        let Some((lead, waiter)) = self.flights.solo() else { return Heard::Full };
+        let Some((lead, waiter)) = self.flights.solo(START) else { return Heard::Full };
         let number = self.launch(lead, None, Way::Store);
         ends.push(waiter.end().await);
         assert_eq!(ends.last(), Some(&End::Stored(number)), "a fill of one's own");
@@ -157,7 +158,7 @@ impl World {
     pub(crate) fn refresh(self: &Arc<Self>, key: usize, way: Way) -> JoinHandle<bool> {
         let world = Arc::clone(self);
         spawn(async move {
-            let lead = world.flights.refresh(Key(key));
+            let lead = world.flights.refresh(Key(key), START, never);
             world.check();
             lead.map(|lead| world.launch(lead, Some(Key(key)), way)).is_some()
         })
@@ -228,7 +229,7 @@ impl World {
         }
         self.assert_empty();
         for key in (0..KEYS).map(Key) {
-            let joined = self.flights.join(key);
+            let joined = self.flights.join(key, START, never);
             assert!(matches!(joined, Joined::Lead(..)), "the flight of {key:?} is still in the map");
         }
         self.assert_empty();

@@ -33,6 +33,7 @@ fn full() -> Policy<BodyKey> {
         .refresh_ahead(0.5)
         .jitter(0.25)
         .lease(Duration::from_secs(4))
+        .strict()
         .key_body(20)
         .canonical_json()
 }
@@ -68,6 +69,7 @@ fn every_method_writes_its_field() {
         refresh_ahead: Some(0.5),
         jitter: 0.25,
         lease: Some(Duration::from_secs(4)),
+        strict: true,
     };
     assert_eq!(*full().config(), expected);
 }

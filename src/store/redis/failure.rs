@@ -4,7 +4,7 @@
 //! the server wrote goes on but the error's code.
 
 use deadpool::managed::{PoolError, TimeoutType};
-use deadpool_redis::redis::{ErrorKind, RedisError};
+use deadpool_redis::redis::{ErrorKind, RedisError, ServerError};
 
 use crate::store::StoreError;
 
@@ -36,11 +36,22 @@ pub(super) fn connect(error: &PoolError<RedisError>) -> StoreError {
     }
 }
 
+/// A server's error in reply to a command that not every server knows. Its text is only looked at.
+pub(super) fn refusal(error: &ServerError, command: &'static str) -> StoreError {
+    let text = error.details().unwrap_or_default().as_bytes();
+    let is_unknown = text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"unknown"));
+    if error.code() == "ERR" && is_unknown {
+        return StoreError::Unsupported(command.to_owned());
+    }
+    server(error.code())
+}
+
 /// A server's error by its code, explained where the code alone says too little.
 pub(super) fn server(code: &str) -> StoreError {
     let known = (1..=16).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase());
     let code = if known { code } else { "ERR" };
     let meaning = match code {
+        "EXECABORT" => "the transaction was refused",
         "LOADING" => "the server is loading its data",
         "NOAUTH" => "the server asks for a password",
         "WRONGPASS" => "the server refuses the user or the password",

@@ -106,6 +106,7 @@ struct Keeper {
 enum End {
     Broken,
     Idle,
+    Dismissed,
 }
 
 impl Keeper {
@@ -136,7 +137,7 @@ impl Keeper {
                 Ok(object) => {
                     let up = Instant::now();
                     slot.put(Some(Arc::clone(&object)));
-                    self.lanes.passed();
+                    self.lanes.passed(&object);
                     let end = watch(&object, slot.on_demand, self.lanes.suspension()).await;
                     slot.put(None);
                     // Nobody shall get this connection again.
@@ -146,12 +147,15 @@ impl Keeper {
                     }
                     let short = up.elapsed() < PATIENCE;
                     if slot.on_demand {
-                        if short {
+                        if short && !matches!(end, End::Dismissed) {
                             self.lanes.refused();
                         }
                         return;
                     }
-                    self.lanes.broke();
+                    match end {
+                        End::Dismissed => self.lanes.changed(),
+                        End::Broken | End::Idle => self.lanes.broke(),
+                    }
                     if !short {
                         backoff = Backoff::default();
                     } else if self.unless_suspended(sleep(backoff.next())).await.is_none() {
@@ -198,6 +202,9 @@ async fn watch(lane: &Lane, on_demand: bool, mut suspension: watch::Receiver<boo
     let mut probed = used;
     loop {
         let alarmed = timeout(TICK, lane.alarmed()).await.is_ok();
+        if lane.is_dismissed() {
+            return End::Dismissed;
+        }
         if lane.is_broken() {
             return End::Broken;
         }
@@ -250,6 +257,7 @@ mod tests {
 
     use super::*;
     use crate::config::RedisConfig;
+    use crate::store::redis::identity::Identity;
     use crate::store::redis::settings::Settings;
 
     /// A lane over an in-memory connection; its server answers when the second value is true.
@@ -271,7 +279,7 @@ mod tests {
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let (connection, driver) = MultiplexedConnection::new_with_config(&info, ours, config).await.unwrap();
         tokio::spawn(driver);
-        (Lane::new(connection), answers)
+        (Lane::new(connection, Identity::unknown()), answers)
     }
 
     #[tokio::test(start_paused = true)]

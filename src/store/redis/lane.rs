@@ -8,11 +8,14 @@ use deadpool_redis::redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::failure;
+use super::identity::Identity;
 use crate::store::StoreError;
 
 /// One connection. The counters are statistics and hints: nothing is ordered by them, so they are relaxed.
 pub(super) struct Lane {
     connection: MultiplexedConnection,
+    /// The server that it leads to.
+    server: Identity,
     /// Requests that wait for a reply.
     outstanding: AtomicUsize,
     /// Replies that a request got.
@@ -20,18 +23,21 @@ pub(super) struct Lane {
     /// Requests that gave up waiting. Their replies, if any, are swallowed by redis-rs.
     abandoned: AtomicU64,
     broken: AtomicBool,
+    dismissed: AtomicBool,
     /// Wakes the keeper.
     alarm: Notify,
 }
 
 impl Lane {
-    pub(super) fn new(connection: MultiplexedConnection) -> Self {
+    pub(super) fn new(connection: MultiplexedConnection, server: Identity) -> Self {
         Self {
             connection,
+            server,
             outstanding: AtomicUsize::new(0),
             replies: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             broken: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
             alarm: Notify::new(),
         }
     }
@@ -90,6 +96,21 @@ impl Lane {
     pub(super) fn break_off(&self) {
         self.broken.store(true, Relaxed);
         self.alarm.notify_one();
+    }
+
+    /// No further request gets this lane, though nothing is wrong with it: it leads to another server than it should.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Relaxed);
+        self.break_off();
+    }
+
+    pub(super) fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Relaxed)
+    }
+
+    /// The server that it leads to.
+    pub(super) fn server(&self) -> &Identity {
+        &self.server
     }
 
     pub(super) fn is_broken(&self) -> bool {

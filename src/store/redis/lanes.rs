@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
 use super::failure;
+use super::identity::Trust;
 use super::keeper::{Slot, keep, try_once};
 use super::lane::Lane;
 use super::manager::Manager;
@@ -53,6 +54,7 @@ pub(super) struct Lanes {
     turn: AtomicUsize,
     crowd: Crowd,
     trouble: Trouble,
+    trust: Trust,
     /// When a lane on demand last couldn't be had.
     refused: Mutex<Option<Instant>>,
     changed: Notify,
@@ -85,6 +87,7 @@ impl Lanes {
             turn: AtomicUsize::new(0),
             crowd: Crowd::new(),
             trouble: Trouble::default(),
+            trust: Trust::new(),
             refused: Mutex::default(),
             changed: Notify::new(),
             suspended: watch::Sender::new(false),
@@ -97,7 +100,7 @@ impl Lanes {
         let turn = self.turn.fetch_add(1, Relaxed);
         let mut least: Option<Arc<Lane>> = None;
         for step in 0..self.reads {
-            match self.lane(turn.wrapping_add(step) % self.reads) {
+            match self.trusted(turn.wrapping_add(step) % self.reads) {
                 Some(lane) if lane.outstanding() < CROWD => {
                     self.crowd.dissolve();
                     return Some(lane);
@@ -107,7 +110,7 @@ impl Lanes {
             }
         }
         for index in self.further() {
-            match self.lane(index) {
+            match self.trusted(index) {
                 Some(lane) if lane.outstanding() < CROWD => {
                     self.crowd.dissolve();
                     return Some(lane);
@@ -135,7 +138,8 @@ impl Lanes {
             if let Some(lane) = self.write_now(size) {
                 return Ok(lane);
             }
-            if self.trouble.text().is_some() || !self.is_kept(self.write) {
+            let is_barred = self.lane(self.write).is_some_and(|lane| !self.trust.allows(lane.server()));
+            if is_barred || self.trouble.text().is_some() || !self.is_kept(self.write) {
                 return Err(StoreError::Unavailable);
             }
             changed.await;
@@ -143,9 +147,9 @@ impl Lanes {
     }
 
     fn write_now(self: &Arc<Self>, size: usize) -> Option<Arc<Lane>> {
-        let lane = self.lane(self.write)?;
+        let lane = self.trusted(self.write)?;
         let Some(bulk) = self.bulk.filter(|_| size > LARGE) else { return Some(lane) };
-        Some(self.lane(bulk).unwrap_or_else(|| {
+        Some(self.trusted(bulk).unwrap_or_else(|| {
             keep(self, bulk);
             lane
         }))
@@ -245,6 +249,25 @@ impl Lanes {
         self.slots.get(index)?.lane()
     }
 
+    /// A lane that may be used for what is stored.
+    fn trusted(&self, index: usize) -> Option<Arc<Lane>> {
+        self.lane(index).filter(|lane| self.trust.allows(lane.server()))
+    }
+
+    /// From now on only lanes to this server may be used, those of any for `None`. Others are replaced: they were made
+    /// before it was known to be the one.
+    pub(super) fn trust(&self, server: Option<&str>) {
+        self.trust.set(server);
+        let lanes = self.slots.iter().filter_map(Slot::lane);
+        lanes.filter(|lane| !self.trust.allows(lane.server())).for_each(|lane| lane.dismiss());
+        self.changed();
+    }
+
+    /// Changes when a lane leads to a server that isn't the trusted one.
+    pub(super) fn strangers(&self) -> watch::Receiver<u64> {
+        self.trust.strangers()
+    }
+
     /// Counts from the lanes themselves: to deadpool, a held lane is never available.
     pub(super) fn status(&self) -> PoolStatus {
         let open = self.slots.iter().filter_map(Slot::lane);
@@ -280,9 +303,10 @@ impl Lanes {
         pool.get().await.map_err(|error| failure::connect(&error))
     }
 
-    /// A lane is up.
-    pub(super) fn passed(&self) {
+    /// A lane is up, in its slot.
+    pub(super) fn passed(&self, lane: &Lane) {
         self.trouble.passed();
+        self.trust.meet(lane.server());
         self.changed();
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use deadpool_redis::redis::{AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, RedisError, Value};
+use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, Value};
 
+use super::identity::Identity;
 use super::lane::Lane;
 
 /// A connection that nobody used for this long is probed before it is used again.
@@ -41,19 +42,22 @@ impl managed::Manager for Manager {
     type Type = Arc<Lane>;
     type Error = RedisError;
 
-    /// Connects, and asks for one reply: a server that wants a password accepts connections without one.
+    /// Connects, and asks for one reply: a server that wants a password accepts connections without one. And who it is.
     async fn create(&self) -> Result<Arc<Lane>, RedisError> {
         let mut connection = managed::Manager::create(&self.0).await?;
-        let mut ping = Cmd::new();
-        ping.arg("PING");
-        let reply = match connection.send_packed_command(&ping).await {
-            Ok(Value::ServerError(error)) => Err(RedisError::from(error)),
-            reply => reply,
-        };
-        match reply {
-            Err(error) if refuses(&error) => Err(error),
-            _ => Ok(Arc::new(Lane::new(connection))),
+        let mut questions = Pipeline::with_capacity(3);
+        questions.cmd("PING");
+        Identity::ask(&mut questions);
+        let replies = connection.send_packed_commands(&questions, 0, questions.len()).await?;
+        let mut replies = replies.into_iter();
+        if let Some(Value::ServerError(error)) = replies.next() {
+            let error = RedisError::from(error);
+            if refuses(&error) {
+                return Err(error);
+            }
         }
+        let server = Identity::read(replies).unwrap_or_else(|_| Identity::unknown());
+        Ok(Arc::new(Lane::new(connection, server)))
     }
 
     async fn recycle(&self, lane: &mut Arc<Lane>, metrics: &Metrics) -> RecycleResult<RedisError> {

@@ -15,10 +15,14 @@
 //! trouble    the text of the last failure, and refusals, each logged once an episode
 //! lease      who fills a key, among all processes
 //! wake       a subscription of its own, by which they hear that a lease was given back
+//! identity   which server a connection leads to, and which one may be used
+//! journal    the stream of purges, over the lanes and on connections of its own
 //! failure    redis-rs's errors in our words, which hold no credentials
 //! ```
 
 mod failure;
+mod identity;
+mod journal;
 mod keeper;
 mod lane;
 mod lanes;
@@ -43,6 +47,7 @@ use deadpool_redis::redis::{Cmd, FromRedisValue as _, Pipeline, Value};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use self::journal::RedisJournal;
 use self::lanes::Lanes;
 use self::lease::Returns;
 use self::settings::Settings;
@@ -52,7 +57,7 @@ use crate::clock::millis;
 use crate::config::{RedisConfig, check_namespace};
 use crate::error::ConfigError;
 use crate::key::Key;
-use crate::store::{Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{Journal, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 
 /// Longest life that is asked for, milliseconds: ten years. Redis refuses expiries beyond its own clock's range.
 const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
@@ -82,6 +87,7 @@ pub struct RedisStore {
     refusals: Refusals,
     returns: Returns,
     wake: Arc<Wake>,
+    journal: RedisJournal,
     /// The keepers, and whoever listens for leases, end when this is dropped.
     _open: watch::Sender<()>,
 }
@@ -98,8 +104,10 @@ impl RedisStore {
         let settings = Settings::new(config)?;
         let (open, closed) = watch::channel(());
         let wake = Arc::new(Wake::new(&settings, namespace, closed.clone())?);
+        let client = journal::client(&settings)?;
         let lanes = Arc::new(Lanes::new(settings, closed)?);
         Ok(Self {
+            journal: RedisJournal::new(&lanes, client, config, namespace),
             returns: Returns::new(&lanes, config.write_timeout),
             lanes,
             prefix: format!("{namespace}:v1:e:"),
@@ -205,12 +213,16 @@ impl Store for RedisStore {
         Some(self)
     }
 
+    fn journal(&self) -> Option<&dyn Journal> {
+        Some(&self.journal)
+    }
+
     fn status(&self) -> StoreFuture<'_, StoreStatus> {
         Box::pin(async move {
             let mut questions = Pipeline::new();
             questions.cmd("DBSIZE").cmd("INFO").arg("memory").cmd("INFO").arg("server");
             let answers = within(self.write_timeout, async {
-                self.lanes.read().ok_or(StoreError::Unavailable)?.run_all(&questions).await
+                self.lanes.up().ok_or(StoreError::Unavailable)?.run_all(&questions).await
             })
             .await?;
             Ok(figures(answers))

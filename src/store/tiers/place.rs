@@ -1,7 +1,6 @@
 //! Which key an entry gets: the primary one, or its variant's.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
@@ -10,7 +9,7 @@ use crate::clock::Millis;
 use crate::entry::{self, Record, VaryRecord};
 use crate::key::{self, Key};
 use crate::policy::Refusal;
-use crate::purge::{Stamp, Tag};
+use crate::purge::{Stamp, Tag, Validity};
 use crate::store::memory::Cached;
 
 /// Variants that a resource may have.
@@ -45,9 +44,10 @@ impl Tiers {
         (stamp, tags): (&Stamp, &[Tag]),
     ) -> Result<Place, Refusal> {
         let _updating = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
+        let valid = |record: &VaryRecord| self.purges.validity(&record.stamp, &record.tags) != Validity::Gone;
         let mut known = match self.memory.get(&target.primary) {
-            Some(Cached::Vary(record)) => VaryRecord::clone(&record),
-            _ => match &target.vary {
+            Some(Cached::Vary(record)) if valid(&record) => VaryRecord::clone(&record),
+            _ => match target.vary.as_ref().filter(|record| valid(record)) {
                 Some(record) => VaryRecord::clone(record),
                 None => VaryRecord {
                     key: target.primary,
@@ -86,14 +86,10 @@ impl Tiers {
         // A stale one makes room for another.
         known.variants.push((key, ends.fresh));
 
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = self.shared_for(stamp) {
             let last = known.variants.iter().map(|(_, until)| *until).fold(ends.last, Millis::max);
             let record = Record::Vary(known.clone());
-            shared.writer.push(
-                target.primary,
-                entry::encode(&record)?,
-                Duration::from_millis(last.saturating_sub(now)),
-            );
+            shared.writer.push(target.primary, entry::encode(&record)?, self.life(last.saturating_sub(now)));
         }
         let fields = known.fields.as_slice().into();
         self.learn(known);

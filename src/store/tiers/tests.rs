@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::config::MemoryConfig;
+use crate::config::{MemoryConfig, RedisConfig};
 use crate::entry::Windows;
 use crate::purge::{Epoch, JournalId, Stamp, TagScope};
 
@@ -31,7 +31,7 @@ fn tiers() -> (Tiers, Millis) {
     let memory = Memory::new(&MemoryConfig::default());
     let clock = Clock::Manual(ManualClock::new());
     let now = clock.now();
-    let purges = Arc::new(Purges::alone(TagScope::new("test")));
+    let purges = Arc::new(Purges::new(TagScope::new("test"), None, &RedisConfig::default()));
     (Tiers::new(memory, None, purges, Arc::new(Names::new(None)), clock, Arc::new(Stats::new())), now)
 }
 

@@ -1,0 +1,82 @@
+//! This process's own purges: into the journal, and into what is known here before they return.
+
+use std::sync::atomic::Ordering;
+
+use super::api::{PurgeError, Purged};
+use super::epoch::{Through, epoch_record};
+use super::journal::{Inner, Purges};
+use super::record::{self, TAGS_PER_RECORD};
+use super::stamp::{JournalId, random};
+use super::tag::Tag;
+use crate::store::{Append, AppendMode, Appended, StoreError};
+
+impl Purges {
+    /// Makes a purge.
+    pub(crate) async fn purge(&self, tags: &[Tag], soft: bool) -> Result<Purged, PurgeError> {
+        self.inner.counters.purges.fetch_add(1, Ordering::Relaxed);
+        if self.inner.is_off() {
+            let id = self.inner.change(|state| state.purge_alone(tags, soft));
+            return if self.shares {
+                Err(PurgeError::NoJournal)
+            } else {
+                Ok(Purged { id, everything: false })
+            };
+        }
+        self.follow();
+        let mut purged = Purged { id: JournalId::ZERO, everything: false };
+        for (at, chunk) in tags.chunks(TAGS_PER_RECORD).enumerate() {
+            match self.inner.append_purge(chunk, soft).await {
+                Ok(done) => {
+                    purged = Purged { everything: purged.everything || done.everything, ..done };
+                }
+                Err(error) => {
+                    let rest = tags.get(at * TAGS_PER_RECORD..).unwrap_or(chunk);
+                    self.inner.counters.failed.fetch_add(1, Ordering::Relaxed);
+                    self.inner.change(|state| state.purge_offline(rest, soft));
+                    self.inner.replay_soon();
+                    return Err(PurgeError::Unreached(error));
+                }
+            }
+        }
+        Ok(purged)
+    }
+}
+
+impl Inner {
+    /// Appends a purge of a record's tags to the journal, and acts on it.
+    pub(super) async fn append_purge(&self, tags: &[Tag], soft: bool) -> Result<Purged, StoreError> {
+        let (Some(link), Some(journal)) = (&self.link, self.journal()) else {
+            return Err(StoreError::Unavailable);
+        };
+        let Some(start) = self.read().start().filter(|_| link.breaker.is_closed()) else {
+            return Err(StoreError::Unavailable);
+        };
+        let mut through = Through::Lanes(journal);
+        let trim = JournalId::new(start.newest.ms.saturating_sub(link.retention), 0);
+        if start.epoch_record < trim {
+            // Else the trim would take away the only record of the epoch.
+            let mode = AppendMode::Existing { trim: JournalId::ZERO };
+            through.append(link, &epoch_record(start.epoch, &start.server, mode)).await?;
+        }
+        let nonce = random();
+        let fields = record::purge(start.epoch, nonce, tags, soft);
+        let purge = Append::new(fields, record::head(nonce), AppendMode::Existing { trim });
+        let Appended { id, server } = through.append(link, &purge).await?;
+        if let Some(id) = id
+            && server == start.server
+            && self.change(|state| state.purged(&start, id, tags, soft))
+        {
+            return Ok(Purged { id, everything: false });
+        }
+        tracing::warn!("the purge journal lost its order; a purge lets go of everything");
+        self.change(|state| state.forget());
+        self.doubt();
+        let id = through.begin_epoch(self, link, &server, AppendMode::Create).await?;
+        Ok(Purged { id, everything: true })
+    }
+
+    /// Wakes the tail, so that it gives the journal what it couldn't take, if it is there.
+    fn replay_soon(&self) {
+        self.kick.notify_one();
+    }
+}

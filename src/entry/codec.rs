@@ -29,11 +29,11 @@ use crate::key::{Key, MAX_FIELDS};
 use crate::policy::Refusal;
 use crate::purge::{self, Epoch, JournalId, Stamp, Tag};
 
-const MAGIC: [u8; 4] = *b"TQCE";
+pub(super) const MAGIC: [u8; 4] = *b"TQCE";
 
 /// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one
 /// server.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 const ENTRY: u8 = 1;
 const VARY: u8 = 2;
@@ -45,7 +45,7 @@ const FLAGS: u8 = 0;
 const UNSTAMPED: usize = 4 + 1 + 1 + 1 + 32;
 
 /// The same with stamp and tag count.
-const PREAMBLE: usize = UNSTAMPED + 32 + 1;
+pub(super) const PREAMBLE: usize = UNSTAMPED + 32 + 1;
 
 /// Most tags of a record: a response's own, and those of its key, URL and route.
 pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + 3;
@@ -79,6 +79,16 @@ pub(crate) enum DecodeError {
     /// They are damaged, stand under another key, or never were a record: a miss, and to be removed.
     #[error("damaged")]
     Corrupt,
+}
+
+impl DecodeError {
+    /// Bytes that are decoded so, in place of a value that was found to be so before.
+    pub(crate) const fn example(self) -> Bytes {
+        match self {
+            Self::Foreign => Bytes::from_static(b"TQCE\0"),
+            Self::Corrupt => Bytes::new(),
+        }
+    }
 }
 
 impl From<Short> for DecodeError {

@@ -1,12 +1,15 @@
 //! Stored responses, and the record that tells a resource's variants apart.
 
 mod codec;
+mod seal;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::codec::{DecodeError, decode, encode};
+pub use self::seal::{KeyRing, SecretKey};
+pub(crate) use self::seal::{SealConfig, Seals};
 
 use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -24,9 +24,7 @@ use super::within;
 use crate::config::RedisConfig;
 use crate::error::ConfigError;
 use crate::purge::JournalId;
-use crate::store::{
-    Append, Appended, Journal, JournalEntry, StoreError, StoreFuture, Tail, guarded,
-};
+use crate::store::{Append, Appended, Journal, JournalEntry, StoreError, StoreFuture, Tail, guarded};
 
 /// The journal of a [`RedisStore`](super::RedisStore).
 ///

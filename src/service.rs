@@ -96,21 +96,27 @@ impl<S, K> Cache<S, K> {
                 let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
                 route.count(&response);
                 if route.rules.stale.refresh_is_due(&entry, now) {
-                    self.refresh(route, parts, body, key, entry);
+                    self.refresh(route, parts, (body, read), key, entry);
                 }
                 ResponseFuture::hit(response)
             }
             Err(target) => {
                 route.stats.miss_memory();
-                ResponseFuture::driven(drive::miss(self.miss(route, parts, body, target, trust)))
+                ResponseFuture::driven(drive::miss(self.miss(route, parts, (body, read), target, trust)))
             }
         }
     }
 
     /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.
     #[cold]
-    fn refresh<P, R>(&self, route: &Arc<Route>, parts: Parts, body: P, primary: Key, entry: Arc<Entry>)
-    where
+    fn refresh<P, R>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: (P, Option<&[u8]>),
+        primary: Key,
+        entry: Arc<Entry>,
+    ) where
         S: Service<Request<P>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Send + 'static,
@@ -132,11 +138,20 @@ impl<S, K> Cache<S, K> {
         }
     }
 
-    fn miss<P>(&self, route: &Arc<Route>, parts: Parts, body: P, target: Target, trust: Trust) -> Miss<S, P>
+    fn miss<P>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        (body, read): (P, Option<&[u8]>),
+        target: Target,
+        trust: Trust,
+    ) -> Miss<S, P>
     where
         S: Clone,
     {
         let shared = &self.layer.shared;
+        let named = route.named_key(&parts, read, &target.primary);
+        let (tags, tagged) = route.request_tags(&parts, &named);
         Miss {
             shared: Arc::clone(shared),
             route: Arc::clone(route),
@@ -144,8 +159,9 @@ impl<S, K> Cache<S, K> {
             head: Arc::new(RequestHead {
                 method: parts.method.clone(),
                 headers: route.visible(&parts.headers).into_owned(),
+                tagged,
             }),
-            tags: route.request_tags(&parts, &target.primary).into(),
+            tags: tags.into(),
             parts,
             body,
             target,

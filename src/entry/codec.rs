@@ -48,7 +48,7 @@ const UNSTAMPED: usize = 4 + 1 + 1 + 1 + 32;
 pub(super) const PREAMBLE: usize = UNSTAMPED + 32 + 1;
 
 /// Most tags of a record: a response's own, and those of its key, URL and route.
-pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + 3;
+pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + purge::GIVEN_TAGS;
 
 /// What an entry has between preamble and headers.
 const ENTRY_HEAD: usize = 5 * 8 + 2 + 2 + 8;

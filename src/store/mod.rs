@@ -1,6 +1,7 @@
 //! The tiers that hold entries.
 
 mod breaker;
+mod erase;
 #[cfg(feature = "test-util")]
 mod fault;
 #[cfg(feature = "test-util")]

@@ -1,6 +1,7 @@
 //! The tiers that hold entries.
 
 mod breaker;
+mod erase;
 #[cfg(feature = "test-util")]
 mod fault;
 #[cfg(feature = "test-util")]
@@ -10,6 +11,7 @@ mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod sealed;
 #[cfg(test)]
 mod testing;
 mod tiers;
@@ -25,6 +27,7 @@ pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+pub(crate) use self::sealed::SealedStore;
 pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, Unanswered, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
@@ -155,7 +158,7 @@ pub trait Leases: Send + Sync {
     /// True when a lease of `key` is given back, with a value or without, by any process after this call. False when one
     /// may have been, because words were missed. It may also miss the word and not know: callers look for themselves from
     /// time to time, and have a time limit of their own.
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a>;
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a>;
 }
 
 /// A holder's proof that it has, or had, a lease: bytes that only their [`Leases`] reads.

@@ -212,7 +212,7 @@ impl Leases for RedisStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a> {
         Box::pin(self.wake.given_back(*key))
     }
 }

@@ -47,6 +47,7 @@ pub use self::body::CacheBody;
 pub use self::builder::CacheBuilder;
 pub use self::cache::QueryCache;
 pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
+pub use self::entry::{KeyRing, SecretKey};
 pub use self::error::{ConfigError, PolicyError};
 pub use self::future::ResponseFuture;
 pub use self::key::Key;

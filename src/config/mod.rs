@@ -2,11 +2,15 @@
 
 mod env;
 pub(crate) mod seconds;
+#[cfg(feature = "redis")]
+mod servers;
 #[cfg(test)]
 mod tests;
 mod url;
 mod validate;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::servers::Servers;
 #[cfg(feature = "tls")]
 pub(crate) use self::validate::invalid;
 #[cfg(feature = "redis")]
@@ -99,7 +103,7 @@ pub struct RedisConfig {
     /// Bytes waiting to be written, at most; more are dropped and counted. Default: 32 MiB.
     pub queue_bytes: usize,
     /// How long the journal of purges remembers, seconds, counted back from the newest purge. No entry may live longer.
-    /// Default: 86,400, a day.
+    /// Default: 86400.
     #[serde(with = "seconds")]
     pub journal_retention: Duration,
     /// How long entries in memory may answer while the journal can't be reached, seconds: since it last was, or since their own

@@ -360,5 +360,5 @@ fn stated_defaults_are_the_defaults() {
         assert_eq!(stated(text), defaults[&field], "{owner}.{field}");
         checked += 1;
     }
-    assert_eq!(checked, 28);
+    assert_eq!(checked, 30);
 }

@@ -41,6 +41,9 @@ pub enum PurgeError {
     /// The store keeps no journal. This process acts on it; others don't hear of it.
     #[error("the store keeps no journal: the purge holds in this process alone")]
     NoJournal,
+    /// Purged, but the shared tier couldn't be told to remove the bytes, or didn't say that it has.
+    #[error("purged, but not erased: {0}")]
+    Unerased(#[source] StoreError),
 }
 
 /// A purge that is about to be made; `.await` makes it.

@@ -11,13 +11,17 @@
 //! own        the purges of this process
 //! epoch      a new beginning, after which all from before is gone
 //! api        what a purge is asked for by
+//! erase      the same, and the bytes go too
 //! targets    the tags that a URL, or a request, stands for
 //! ```
 
 mod api;
 mod epoch;
+mod erase;
 mod heads;
 mod journal;
+#[cfg(test)]
+mod model;
 mod own;
 mod record;
 mod stamp;

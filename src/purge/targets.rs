@@ -24,7 +24,7 @@ impl Tables {
         tables.push(Arc::downgrade(table));
     }
 
-    fn all(&self) -> Vec<Arc<Table<Arc<Route>>>> {
+    pub(super) fn all(&self) -> Vec<Arc<Table<Arc<Route>>>> {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tables.iter().filter_map(Weak::upgrade).collect()
     }
@@ -87,7 +87,7 @@ fn tag(route: &Route, parts: &Parts, body: &[u8]) -> Result<Tag, Bypass> {
 }
 
 /// The head of a request as its client sent it.
-fn sent<B>(request: &Request<B>) -> Parts {
+pub(super) fn sent<B>(request: &Request<B>) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     // A HEAD request is answered by what GET stored.
     let head = *request.method() == Method::HEAD;

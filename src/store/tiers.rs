@@ -165,7 +165,12 @@ impl Tiers {
         match self.purges.worth(&entry, trust) {
             Validity::Fresh if is_fresh(&entry, now) => Ok(entry),
             Validity::Fresh | Validity::Stale => Err(target().remembering(entry, now)),
-            Validity::Gone => Err(Target { doubtful: trust == Trust::Ask, ..target() }),
+            Validity::Gone => {
+                if trust == Trust::Known && self.purges.is_ready() {
+                    self.memory.remove_if_same(&entry);
+                }
+                Err(Target { doubtful: trust == Trust::Ask, ..target() })
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod config;
 mod ends;
 mod flight;
 mod key;
+mod overtaken;
 mod purge;
 mod refresh;
 mod world;

@@ -240,13 +240,13 @@ impl Leases for MemoryStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a> {
         // Now and not when it is polled: what is given back from here on counts.
-        let mut given_back = self.given_back.subscribe();
+        let (mut given_back, key) = (self.given_back.subscribe(), *key);
         Box::pin(async move {
             loop {
                 match given_back.recv().await {
-                    Ok(other) if other == *key => return true,
+                    Ok(other) if other == key => return true,
                     Ok(_) => {}
                     // Too many words at once. The sender lives in `self`: the channel can't be closed.
                     Err(_) => return false,

@@ -88,6 +88,10 @@ impl Store for FaultStore {
     fn last_error(&self) -> Option<String> {
         self.0.inner.last_error()
     }
+
+    fn answers_in_part(&self) -> bool {
+        self.0.inner.answers_in_part()
+    }
 }
 
 impl Shared {
@@ -121,7 +125,7 @@ impl Leases for Shared {
         Box::pin(after(strike, async move { self.inner_leases()?.release(key, lease).await }))
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a> {
         let strike = self.strike(Operation::GivenBack, Some(key));
         // Asked for now: what is given back from here on counts, whenever the future is polled.
         let given_back = self.inner_leases().map(|leases| leases.given_back(key));

@@ -131,7 +131,9 @@ impl PurgeHandler {
             return Err(with(problem(status, "use POST"), ALLOW, HeaderValue::from_static("POST")));
         }
         let principal = self.authorizer.authorize(&parts).map_err(turned_away)?;
-        check_type(&parts.headers)?;
+        if let Some(refused) = other_type(&parts.headers) {
+            return Err(refused);
+        }
         let order = self.read(body).await?;
         let result = order.purge(&self.cache).await;
         audit::purged(&principal, &order, &result);
@@ -168,20 +170,20 @@ impl PurgeHandler {
 }
 
 /// A declared type is asked for, so that no page in a browser can make such a request unasked.
-fn check_type(headers: &HeaderMap) -> Result<(), Answer> {
+fn other_type(headers: &HeaderMap) -> Option<Answer> {
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     let mut types = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     let media_type =
         types.next().and_then(|value| value.split(|byte| *byte == b';').next()).unwrap_or_default();
     if !media_type.trim_ascii().eq_ignore_ascii_case(b"application/json") || types.next().is_some() {
         let answer = problem(status, "send `Content-Type: application/json`");
-        return Err(with(answer, ACCEPT, HeaderValue::from_static("application/json")));
+        return Some(with(answer, ACCEPT, HeaderValue::from_static("application/json")));
     }
     if headers.contains_key(CONTENT_ENCODING) {
         let answer = problem(status, "send the body as it is, without `Content-Encoding`");
-        return Err(with(answer, ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+        return Some(with(answer, ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
-    Ok(())
+    None
 }
 
 fn turned_away(denied: Denied) -> Answer {
@@ -202,7 +204,7 @@ fn failed(error: &PurgeError) -> Answer {
     match error {
         PurgeError::Tag(_) | PurgeError::Uncached(_) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
         // What the server said may be more than a client should know.
-        PurgeError::Unreached(_) => problem(
+        PurgeError::Unreached(_) | PurgeError::Unerased(_) => problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "the journal can't be reached: purged in this process, and kept for the others until it can be",
         ),

@@ -43,8 +43,7 @@ async fn strict_reads_know_at_once_even_if_the_tail_is_cut_off() {
     let truth = Truth::default();
     let here = Node::start(&server, &truth).await;
     let there = Node::start(&server, &truth).await;
-    let strict =
-        Node::with(&server, &truth, Policy::ttl(MINUTE).strict(), MemoryConfig::default()).await;
+    let strict = Node::with(&server, &truth, Policy::ttl(MINUTE).strict(), MemoryConfig::default()).await;
     let mut stale = 0;
     for tails in [Fault::None, Fault::BlackHoleTails] {
         stale = 0;

@@ -11,8 +11,8 @@ use http_body_util::Full;
 use tokio::time::Instant;
 use tower_query_cache::{CacheTags, MemoryConfig, Policy, QueryCache};
 
-use crate::support::site::{MINUTE, Site, stats};
 use crate::support::RedisServer;
+use crate::support::site::{MINUTE, Site, stats};
 use crate::team::config;
 
 const STREAM: &str = "{tqc:v1:j}";

@@ -121,7 +121,9 @@ async fn after_a_failover_without_the_last_purge_nothing_from_before_is_served()
     }
     assert_eq!(here.tells().await, new, "this one knows of the purge");
     let window = there.learns(new).await;
-    println!("failover to a replica that lacks the last purge: seen by a node that hadn't heard of it after {window:?}");
+    println!(
+        "failover to a replica that lacks the last purge: seen by a node that hadn't heard of it after {window:?}"
+    );
     assert!(window < WINDOW, "{window:?}");
     for node in [&here, &there] {
         node.follows().await;

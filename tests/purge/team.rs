@@ -51,7 +51,12 @@ impl Node {
         Self::with(server, truth, Policy::ttl(MINUTE), MemoryConfig::default()).await
     }
 
-    pub(crate) async fn with(server: &RedisServer, truth: &Truth, policy: Policy, memory: MemoryConfig) -> Self {
+    pub(crate) async fn with(
+        server: &RedisServer,
+        truth: &Truth,
+        policy: Policy,
+        memory: MemoryConfig,
+    ) -> Self {
         let proxy = Proxy::start(server.port());
         let cache = QueryCache::builder().redis(config(proxy.url())).memory(memory).build().unwrap();
         assert!(cache.ready(Duration::from_secs(10)).await, "the node isn't ready");

@@ -141,9 +141,10 @@ impl RedisServer {
         self.try_call(command).expect("the server's reply")
     }
 
-    /// The names of all keys, sorted.
+    /// The names of all keys but those of purge journals, sorted.
     pub fn keys(&self) -> Vec<String> {
         let mut keys: Vec<_> = self.cli(&["KEYS", "*"]).lines().map(str::to_owned).collect();
+        keys.retain(|key| !key.ends_with(":v1:j}") && !key.ends_with(":v1:j}:h"));
         keys.sort();
         keys
     }

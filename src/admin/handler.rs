@@ -208,6 +208,8 @@ fn failed(error: &PurgeError) -> Answer {
             StatusCode::SERVICE_UNAVAILABLE,
             "the journal can't be reached: purged in this process, and kept for the others until it can be",
         ),
+        // None of the orders erases.
+        PurgeError::Unerased(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "purged, but not erased"),
         PurgeError::NoJournal => problem(StatusCode::NOT_IMPLEMENTED, &error.to_string()),
     }
 }

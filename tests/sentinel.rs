@@ -27,7 +27,8 @@ async fn the_master_is_found_and_a_replica_never_spoken_to() {
     assert_eq!(store.get(&key(1)).await.unwrap(), Some(value(1)));
     eventually("all lanes", || store.pool().connections_created == 3).await;
     assert_eq!(watched.master(), 0);
-    let read = watched.servers().iter().map(|one| one.cli(&["INFO", "commandstats"]).contains("cmdstat_get:"));
+    let read =
+        watched.servers().iter().map(|one| one.cli(&["INFO", "commandstats"]).contains("cmdstat_get:"));
     assert_eq!(read.collect::<Vec<_>>(), [true, false, false]);
     let leased = key(2);
     let lease = store.acquire(&leased, LIFE).await.unwrap().unwrap();
@@ -80,14 +81,18 @@ async fn sentinels_have_a_user_of_their_own() {
     assert!(!log.contains("cache"), "{log}");
     // Neither's password does for the other.
     for (query, user, told) in [
-        ("sentinel_user=looker&sentinel_password=secret", "cache:secret", "no sentinel told of the master (server: WRONGPASS"),
+        (
+            "sentinel_user=looker&sentinel_password=secret",
+            "cache:secret",
+            "no sentinel told of the master (server: WRONGPASS",
+        ),
         (query, "cache:hunter2", "server: WRONGPASS"),
     ] {
         let store = open(&patient(watched.url(&format!("{user}@"), query)));
         assert!(store.get(&key(1)).await.is_err());
         eventually("why", || store.last_error().is_some_and(|text| text.contains(told))).await;
         let text = format!("{store:?} {:?}", store.last_error());
-        assert!(!text.contains("secret") && !text.contains("hunter2") && !text.contains("ok"), "{text}");
+        assert!(!text.contains("secret") && !text.contains("hunter2") && !text.contains("l%"), "{text}");
     }
 }
 
@@ -225,7 +230,7 @@ async fn a_failover_under_load_fails_no_request_and_hits_come_back() {
             let mut number = client * 7919;
             while !stop.load(SeqCst) {
                 number = number.wrapping_mul(1_103_515_245).wrapping_add(12_345) % (1 << 31);
-                let path = if number % 10 == 0 {
+                let path = if number.is_multiple_of(10) {
                     format!("/new/{number}")
                 } else {
                     format!("/{}", number / 10 % 300)

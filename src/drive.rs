@@ -97,6 +97,10 @@ where
     if miss.head.method == Method::HEAD {
         return miss.forward(Refusal::Head, &fallback).await;
     }
+    if miss.route.rules.min_uses.is_some() {
+        // Before it waits: those who wait for one fill are uses, too.
+        miss.shared.uses.count(&miss.target.primary, miss.shared.clock.now());
+    }
     match fallback.wait(miss.lead_or_follow(&fallback)).await {
         Ok(Turn::Fill(lead, waiter)) => {
             // More may be known by now.
@@ -298,6 +302,7 @@ impl<S, P> Miss<S, P> {
                 // What the shared tier had may be too large for memory.
                 let stale = self.target.stale.take().filter(|stale| stale.key == target.key);
                 target.stale = target.stale.or(stale);
+                target.known |= self.target.known;
                 self.target = target;
                 None
             }

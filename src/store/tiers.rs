@@ -1,14 +1,16 @@
 //! The tiers as one: where a request's entry is looked for, and where a fill's entry goes.
 
+mod draft;
 mod place;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header, response};
+use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::draft::Draft;
 use self::place::Ends;
 use super::breaker::Breaker;
 use super::lease::Held;
@@ -18,11 +20,11 @@ use super::{Store, StoreError, guarded};
 use crate::answer;
 use crate::cache_status::{Forward, Names};
 use crate::clock::{Clock, Millis};
-use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
+use crate::entry::{self, DecodeError, Entry, Record, VaryRecord};
 use crate::flight::Filled;
 use crate::key::{self, Key};
-use crate::policy::{Refusal, Verdict, etag};
-use crate::purge::{Purges, Stamp, Tag, Trust, Validity};
+use crate::policy::{Refusal, Verdict};
+use crate::purge::{Purges, Stamp, Trust, Validity};
 use crate::route::{RequestHead, Route};
 use crate::stats::Stats;
 
@@ -43,6 +45,8 @@ pub(crate) struct Target {
     pub(crate) stale: Option<Arc<Entry>>,
     /// Whether memory has an entry that may answer once the purge journal was asked.
     pub(crate) doubtful: bool,
+    /// Whether a tier has, or had a moment ago, something under the primary key.
+    pub(crate) known: bool,
 }
 
 impl Target {
@@ -51,7 +55,8 @@ impl Target {
             Some(record) => key::variant(&primary, &record.fields, request).unwrap_or(primary),
             None => primary,
         };
-        Self { primary, vary, key, stale: None, doubtful: false }
+        let known = vary.is_some();
+        Self { primary, vary, key, stale: None, doubtful: false, known }
     }
 
     /// Keeps in mind what memory has, if it may answer though it isn't fresh.
@@ -73,24 +78,6 @@ impl Target {
         }
         key::variant(&self.primary, &filled.fields, request).is_ok_and(|key| key == entry)
     }
-}
-
-/// A response that a fill wants to store.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) parts: response::Parts,
-    pub(crate) verdict: Verdict,
-    pub(crate) received: Millis,
-    /// The response's own `Vary`.
-    pub(crate) fields: Vec<HeaderName>,
-    /// The length that the response declares.
-    pub(crate) declared: Option<u64>,
-    /// How far purges were known when the fill began.
-    pub(crate) stamp: Stamp,
-    /// What the request is about: tags that the entry's list of variants has too.
-    pub(crate) request_tags: Arc<[Tag]>,
-    /// What the response says it is about.
-    pub(crate) response_tags: Vec<Tag>,
 }
 
 /// Whether the shared tier has an entry isn't known.
@@ -162,6 +149,7 @@ impl Tiers {
         trust: Trust,
         target: impl FnOnce() -> Target,
     ) -> Result<Arc<Entry>, Target> {
+        let target = || Target { known: true, ..target() };
         match self.purges.worth(&entry, trust) {
             Validity::Fresh if is_fresh(&entry, now) => Ok(entry),
             Validity::Fresh | Validity::Stale => Err(target().remembering(entry, now)),
@@ -232,7 +220,10 @@ impl Tiers {
             None => (shared.store.get(&target.primary).await?, None),
         };
         match self.open(shared, &target.primary, first) {
-            Some(Record::Entry(entry)) => return Ok(self.promote(entry, target)),
+            Some(Record::Entry(entry)) => {
+                target.known = true;
+                return Ok(self.promote(entry, target));
+            }
             Some(Record::Vary(record)) => {
                 let record = self.learn(record);
                 let stale = target.stale.take();
@@ -337,13 +328,8 @@ impl Tiers {
         chunks: &[Bytes],
         held: Option<&Arc<Held>>,
     ) -> Result<Filled, Refusal> {
-        let Draft { parts, verdict, received, fields, stamp, request_tags, response_tags, .. } = draft;
+        let Draft { verdict, received, fields, stamp, request_tags, .. } = draft;
         let Verdict { lifetime, initial_age, windows } = verdict;
-        route.rules.keeps(parts, chunks)?;
-        let tags = [request_tags, response_tags.as_slice()].concat();
-        if self.purges.validity(stamp, &tags) == Validity::Gone {
-            return Err(Refusal::Overtaken);
-        }
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
         let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
@@ -353,24 +339,7 @@ impl Tiers {
         };
 
         let place = self.place(target, fields, &request.headers, *received, ends, (stamp, request_tags))?;
-        let mut headers = route.rules.stored_headers(&parts.headers);
-        if !headers.contains_key(header::ETAG)
-            && let Some(made) = etag::make(route.rules.etag, chunks)
-        {
-            headers.insert(header::ETAG, made);
-        }
-        let head = EntryHead {
-            key: &place.key,
-            status: parts.status,
-            headers: &headers,
-            stored_at: *received,
-            initial_age: *initial_age,
-            lifetime,
-            windows: *windows,
-            stamp: *stamp,
-            tags: &tags,
-        };
-        let (entry, encoded) = Entry::seal(head, chunks)?;
+        let (entry, encoded) = draft.entry(route, &place.key, lifetime, chunks)?;
         if let Some(shared) = self.shared_for(stamp) {
             // After the list of variants, which it may be found by.
             shared.put(place.key, encoded, self.life(life), held);

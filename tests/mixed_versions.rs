@@ -54,7 +54,8 @@ async fn another_generation_or_application_has_entries_of_its_own() {
         assert_eq!(cache_status(&finder(&second).get("/").await), NOT_FOUND, "{what}");
         second.settled().await;
         assert_eq!(entries(&redis), before, "{what}");
-        writer(&second, "second").get("/").await;
+        let site = writer(&second, "second");
+        site.get("/").await;
         second.settled().await;
         assert_hit(writer(&first, "").get("/").await, "first").await;
         second.erase_key(&http::Request::get("/").body("").unwrap()).await.unwrap();
@@ -134,10 +135,11 @@ async fn a_purge_reaches_other_generations_and_keys_of_the_application_and_no_ot
         let purge = if all { one.purge_all() } else { one.purge_tag("pages") };
         purge.await.unwrap();
         for (site, reached) in &sites {
+            let before = site.calls();
             if *reached {
                 eventually_async("the purge", || async {
                     site.get("/").await;
-                    site.calls() == 2
+                    site.calls() > before
                 })
                 .await;
             } else {

@@ -456,6 +456,7 @@ where
         drop(self.running);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
         let mut response = response.map(CacheBody::origin);
+        self.route.rules.tag_fields.strip(response.headers_mut());
         self.shared.names.mark_bypass(response.headers_mut(), reason);
         Ok(response)
     }

@@ -137,9 +137,7 @@ mod tests {
     fn what_is_for_this_cache_alone_is_stripped() {
         let mut lines = headers(&[("cache-tag", "a"), ("surrogate-key", "b"), ("cache-groups", "\"c\"")]);
         fields(&["cache-tag", "cache-groups"]).strip(&mut lines);
-        assert_eq!(
-            lines.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
-            ["surrogate-key", "cache-groups"]
-        );
+        assert!(!lines.contains_key("cache-tag"));
+        assert!(lines.contains_key("surrogate-key") && lines.contains_key("cache-groups"));
     }
 }

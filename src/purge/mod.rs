@@ -20,6 +20,8 @@ mod epoch;
 mod erase;
 mod heads;
 mod journal;
+#[cfg(test)]
+mod model;
 mod own;
 mod record;
 mod stamp;

@@ -41,9 +41,12 @@ pub(crate) struct Broken;
 pub(crate) struct State {
     /// The tag that every entry has.
     all: Tag,
+    bounds: Bounds,
     epoch: Epoch,
     /// Whether the epoch is the journal's. Else it is one of this process alone, for entries that live in memory.
     ready: bool,
+    /// The journal's epoch, by what was read of it so far.
+    read: Option<Epoch>,
     /// The server that the journal was read from.
     server: String,
     /// The newest entry read, and its print.
@@ -64,6 +67,13 @@ pub(crate) struct State {
     heads_seq: u64,
     junk: u64,
     exhausted: bool,
+}
+
+/// What is remembered at most.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    purged: usize,
+    offline: usize,
 }
 
 /// When a tag was purged last.
@@ -104,8 +114,10 @@ impl State {
     pub(crate) fn new(all: Tag) -> Self {
         Self {
             all,
+            bounds: Bounds { purged: MAX_PURGED, offline: MAX_OFFLINE },
             epoch: Epoch::random(),
             ready: false,
+            read: None,
             server: String::new(),
             applied: None,
             seen: JournalId::ZERO,
@@ -121,6 +133,12 @@ impl State {
             junk: 0,
             exhausted: false,
         }
+    }
+
+    /// One that remembers less, to see that the bounds hold and what comes of it.
+    #[cfg(test)]
+    pub(crate) fn bounded(all: Tag, purged: usize, offline: usize) -> Self {
+        Self { bounds: Bounds { purged, offline }, ..Self::new(all) }
     }
 
     /// A state that has no journal and needs none.
@@ -162,14 +180,14 @@ impl State {
     /// Forgets the journal: what was stamped by it is gone until it was read again.
     pub(crate) fn forget(&mut self) {
         let highest = self.highest.max(self.seen);
-        let Self { all, offline_seq, junk, .. } = *self;
+        let Self { all, bounds, offline_seq, junk, .. } = *self;
         let offline = std::mem::take(&mut self.offline);
-        *self = Self { highest, offline, offline_seq, junk, ..Self::new(all) };
+        *self = Self { bounds, highest, offline, offline_seq, junk, ..Self::new(all) };
     }
 
     /// Begins to read the journal from its start, with the first of its entries.
     pub(crate) fn begin(&mut self, records: &[Record]) {
-        self.epoch_record = None;
+        (self.ready, self.read, self.epoch_record) = (false, None, None);
         let known = self.purged.values().flat_map(|last| [last.hard, last.soft]);
         self.seen = known.fold(self.floor.max(self.soft_all), JournalId::max);
         if let Some(first) = records.first() {
@@ -202,11 +220,13 @@ impl State {
 
     /// The journal was read to its end, from this server. False: it has no epoch that holds there.
     pub(crate) fn finish(&mut self, server: &str) -> bool {
-        self.ready = matches!(&self.epoch_record, Some((_, known)) if known == server);
-        if self.ready {
+        let holds = matches!(&self.epoch_record, Some((_, known)) if known == server);
+        if let Some(epoch) = self.read.filter(|_| holds) {
+            self.ready = true;
+            self.epoch = epoch;
             server.clone_into(&mut self.server);
         }
-        self.ready
+        holds
     }
 
     fn apply(&mut self, record: &Record) {
@@ -224,9 +244,13 @@ impl State {
             Kind::Purge { tags, soft } => self.purge(record.id, tags, *soft),
             Kind::Later => self.purge(record.id, &[self.all], false),
             Kind::Epoch { epoch, server } => {
-                if self.epoch != *epoch {
-                    self.epoch = *epoch;
+                if self.read != Some(*epoch) {
+                    self.read = Some(*epoch);
                     self.floor = self.floor.max(record.id);
+                }
+                // NOTE: not before the journal was read to its end: what it says further on isn't known until then.
+                if self.ready {
+                    self.epoch = *epoch;
                 }
                 self.epoch_record = Some((record.id, server.clone()));
             }
@@ -252,7 +276,7 @@ impl State {
             let mark = if soft { &mut last.soft } else { &mut last.hard };
             *mark = (*mark).max(id);
         }
-        if self.purged.len() > MAX_PURGED {
+        if self.purged.len() > self.bounds.purged {
             self.prune();
         }
     }
@@ -303,7 +327,7 @@ impl State {
         self.offline_seq += 1;
         let now = JournalId::new(self.offline_seq, 0);
         for tag in tags {
-            let place = if self.offline.len() >= MAX_OFFLINE && !self.offline.contains_key(tag) {
+            let place = if self.offline.len() >= self.bounds.offline && !self.offline.contains_key(tag) {
                 self.offline.clear();
                 (self.all, false)
             } else {

@@ -74,6 +74,9 @@ impl Shared {
 
 /// What all entries have that a policy would answer such a request from.
 fn tag(route: &Route, parts: &Parts, body: &[u8]) -> Result<Tag, Bypass> {
+    if !route.rules.is_for(&parts.method) {
+        return Err(Bypass::Method);
+    }
     let read = match route.rules.key_body {
         Some(limit) if body.len() > limit => return Err(Bypass::BodyTooLarge),
         Some(_) => Some(body),

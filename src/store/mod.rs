@@ -76,7 +76,8 @@ pub enum StoreError {
 ///
 /// After 5 failed lookups in a row a circuit breaker opens, and of all the methods that ask the server only
 /// [`probe`](Self::probe) is called until it succeeds. [`StoreError::Unavailable`] counts as a failure if
-/// [`last_error`](Self::last_error) says why: while the first connects are under way it doesn't.
+/// [`last_error`](Self::last_error) says why: while the first connects are under way it doesn't. No failure counts while
+/// the store [answers in part](Self::answers_in_part).
 pub trait Store: Send + Sync + 'static {
     /// The value under `key`, if there is one.
     fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>>;
@@ -123,6 +124,12 @@ pub trait Store: Send + Sync + 'static {
     /// Why there is no connection, without credentials; `None` while all is well, and while the first are being made.
     fn last_error(&self) -> Option<String> {
         None
+    }
+
+    /// Whether a part of the store answers while another fails, as one node of a Cluster: failed lookups don't open the
+    /// circuit breaker then. Asked after each of them; must not wait. Default: false.
+    fn answers_in_part(&self) -> bool {
+        false
     }
 }
 

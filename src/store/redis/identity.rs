@@ -72,7 +72,7 @@ fn id(reply: Option<Value>, name: &str) -> Result<String, StoreError> {
         }
         Some(reply) => {
             let info = String::from_redis_value(reply).unwrap_or_default();
-            let id = super::field(&info, name)
+            let id = super::figures::field(&info, name)
                 .filter(|id| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             Ok(id.unwrap_or_default().to_owned())
         }

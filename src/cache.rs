@@ -17,7 +17,7 @@ use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig};
 use crate::error::{ConfigError, PolicyError};
-use crate::flight::{Flights, Recent};
+use crate::flight::{Flights, Recent, Uses};
 use crate::key::Identity;
 use crate::layer::CacheLayer;
 use crate::policy::Routes;
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) flights: Arc<Flights>,
     /// Keys whose responses can't be stored: requests for them aren't kept waiting for each other.
     pub(crate) uncacheable: Recent,
+    /// How often keys without an entry were asked for, under policies that store by that.
+    pub(crate) uses: Uses,
     /// Keys of entries that stood in for a failure just now.
     pub(crate) failing: Recent,
     pub(crate) recordings: Arc<Budget>,
@@ -120,6 +122,7 @@ impl QueryCache {
                 tables: Tables::default(),
                 flights: Flights::new(&config.limits),
                 uncacheable: Recent::new(),
+                uses: Uses::new(),
                 failing: Recent::new(),
                 recordings: Arc::new(Budget::new(config.limits.recording_bytes)),
                 key_bodies: Arc::new(Budget::new(config.limits.key_body_bytes)),

@@ -96,6 +96,10 @@ where
     if miss.head.method == Method::HEAD {
         return miss.forward(Refusal::Head, &fallback).await;
     }
+    if miss.route.rules.min_uses.is_some() {
+        // Before it waits: those who wait for one fill are uses, too.
+        miss.shared.uses.count(&miss.target.primary, miss.shared.clock.now());
+    }
     match fallback.wait(miss.lead_or_follow(&fallback)).await {
         Ok(Turn::Fill(lead, waiter)) => {
             // More may be known by now.

@@ -70,6 +70,7 @@ impl<S, P> Miss<S, P> {
                 // What the shared tier had may be too large for memory.
                 let stale = self.target.stale.take().filter(|stale| stale.key == target.key);
                 target.stale = target.stale.or(stale);
+                target.known |= self.target.known;
                 self.target = target;
                 None
             }

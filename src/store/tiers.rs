@@ -1,5 +1,6 @@
 //! The tiers as one: where a request's entry is looked for, and where a fill's entry goes.
 
+mod draft;
 mod place;
 mod target;
 
@@ -7,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::draft::Draft;
 use self::place::Ends;
-pub(crate) use self::target::{Draft, Target};
+pub(crate) use self::target::Target;
 use super::breaker::Breaker;
 use super::lease::Held;
 use super::memory::{Cached, Memory};
@@ -20,10 +22,10 @@ use super::{Store, StoreError, guarded};
 use crate::answer;
 use crate::cache_status::Names;
 use crate::clock::{Clock, Millis};
-use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
+use crate::entry::{self, DecodeError, Entry, Record, VaryRecord};
 use crate::flight::Filled;
 use crate::key::Key;
-use crate::policy::{Refusal, Verdict, etag};
+use crate::policy::{Refusal, Verdict};
 use crate::purge::{Purges, Stamp, Trust, Validity};
 use crate::route::{RequestHead, Route};
 use crate::stats::Stats;
@@ -100,6 +102,7 @@ impl Tiers {
         trust: Trust,
         target: impl FnOnce() -> Target,
     ) -> Result<Arc<Entry>, Target> {
+        let target = || Target { known: true, ..target() };
         match self.purges.worth(&entry, trust) {
             Validity::Fresh if is_fresh(&entry, now) => Ok(entry),
             Validity::Fresh | Validity::Stale => Err(target().remembering(entry, now)),
@@ -170,7 +173,10 @@ impl Tiers {
             None => (shared.store.get(&target.primary).await?, None),
         };
         match self.open(shared, &target.primary, first) {
-            Some(Record::Entry(entry)) => return Ok(self.promote(entry, target)),
+            Some(Record::Entry(entry)) => {
+                target.known = true;
+                return Ok(self.promote(entry, target));
+            }
             Some(Record::Vary(record)) => {
                 let record = self.learn(record);
                 let stale = target.stale.take();
@@ -275,13 +281,8 @@ impl Tiers {
         chunks: &[Bytes],
         held: Option<&Arc<Held>>,
     ) -> Result<Filled, Refusal> {
-        let Draft { parts, verdict, received, fields, stamp, request_tags, response_tags, .. } = draft;
+        let Draft { verdict, received, fields, stamp, request_tags, .. } = draft;
         let Verdict { lifetime, initial_age, windows } = verdict;
-        route.rules.keeps(parts, chunks)?;
-        let tags = [request_tags, response_tags.as_slice()].concat();
-        if self.purges.validity(stamp, &tags) == Validity::Gone {
-            return Err(Refusal::Overtaken);
-        }
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
         let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
@@ -291,24 +292,7 @@ impl Tiers {
         };
 
         let place = self.place(target, fields, &request.headers, *received, ends, (stamp, request_tags))?;
-        let mut headers = route.rules.stored_headers(&parts.headers);
-        if !headers.contains_key(header::ETAG)
-            && let Some(made) = etag::make(route.rules.etag, chunks)
-        {
-            headers.insert(header::ETAG, made);
-        }
-        let head = EntryHead {
-            key: &place.key,
-            status: parts.status,
-            headers: &headers,
-            stored_at: *received,
-            initial_age: *initial_age,
-            lifetime,
-            windows: *windows,
-            stamp: *stamp,
-            tags: &tags,
-        };
-        let (entry, encoded) = Entry::seal(head, chunks)?;
+        let (entry, encoded) = draft.entry(route, &place.key, lifetime, chunks)?;
         if let Some(shared) = self.shared_for(stamp) {
             // After the list of variants, which it may be found by.
             shared.put(place.key, encoded, self.life(life), held);

@@ -1,8 +1,8 @@
-//! What is looked for, and what is to be stored.
+//! What is looked for.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, response};
+use http::HeaderMap;
 
 use super::{is_datable, is_of_use};
 use crate::cache_status::Forward;
@@ -10,8 +10,6 @@ use crate::clock::Millis;
 use crate::entry::{Entry, VaryRecord};
 use crate::flight::Filled;
 use crate::key::{self, Key};
-use crate::policy::Verdict;
-use crate::purge::{Stamp, Tag};
 
 /// Where a request's entry stands, as far as is known.
 #[derive(Clone, Debug)]
@@ -27,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) stale: Option<Arc<Entry>>,
     /// Whether memory has an entry that may answer once the purge journal was asked.
     pub(crate) doubtful: bool,
+    /// Whether a tier has, or had a moment ago, something under the primary key.
+    pub(crate) known: bool,
 }
 
 impl Target {
@@ -35,7 +35,8 @@ impl Target {
             Some(record) => key::variant(&primary, &record.fields, request).unwrap_or(primary),
             None => primary,
         };
-        Self { primary, vary, key, stale: None, doubtful: false }
+        let known = vary.is_some();
+        Self { primary, vary, key, stale: None, doubtful: false, known }
     }
 
     /// Keeps in mind what memory has, if it may answer though it isn't fresh.
@@ -57,22 +58,4 @@ impl Target {
         }
         key::variant(&self.primary, &filled.fields, request).is_ok_and(|key| key == entry)
     }
-}
-
-/// A response that a fill wants to store.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) parts: response::Parts,
-    pub(crate) verdict: Verdict,
-    pub(crate) received: Millis,
-    /// The response's own `Vary`.
-    pub(crate) fields: Vec<HeaderName>,
-    /// The length that the response declares.
-    pub(crate) declared: Option<u64>,
-    /// How far purges were known when the fill began.
-    pub(crate) stamp: Stamp,
-    /// What the request is about: tags that the entry's list of variants has too.
-    pub(crate) request_tags: Arc<[Tag]>,
-    /// What the response says it is about.
-    pub(crate) response_tags: Vec<Tag>,
 }

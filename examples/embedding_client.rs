@@ -35,6 +35,9 @@ use tower_query_cache::{Policy, QueryCache, RequestBody};
 /// Numbers in an embedding.
 const DIMENSIONS: usize = 64;
 
+/// How long Redis is waited for at the start.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// How often each text is asked for.
 const ROUNDS: usize = 3;
 
@@ -77,6 +80,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let cache = QueryCache::from_env()?;
+    // Before that nothing goes to Redis. Without one it is at once.
+    cache.ready(CONNECT).await;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let counts = Arc::new(Counts::default());

@@ -25,6 +25,9 @@ use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 use tower_query_cache::{Policy, QueryCache};
 
+/// How long Redis is waited for at the start.
+const CONNECT: Duration = Duration::from_secs(1);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
@@ -39,6 +42,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let cache = QueryCache::from_env()?;
+    // Before that nothing goes to Redis. Without one it is at once.
+    cache.ready(CONNECT).await;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(&address)
         .await

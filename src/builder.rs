@@ -13,10 +13,11 @@ use crate::cache::{Parts, QueryCache, Spawner};
 use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
+use crate::entry::{KeyRing, SealConfig, Seals, SecretKey};
 use crate::error::ConfigError;
 use crate::purge::{Purges, TagScope};
 use crate::stats::{ServerFigures, Stats};
-use crate::store::{Breaker, Memory, SharedTier, Store, Tiers, Writer};
+use crate::store::{Breaker, Memory, SealedStore, SharedTier, Store, Tiers, Writer};
 
 /// Builds a [`QueryCache`]; every setting stands at [`CacheConfig`].
 #[must_use]
@@ -25,11 +26,12 @@ pub struct CacheBuilder {
     store: Option<Arc<dyn Store>>,
     clock: Clock,
     spawner: Option<Box<Spawner>>,
+    seals: SealConfig,
 }
 
 impl From<CacheConfig> for CacheBuilder {
     fn from(config: CacheConfig) -> Self {
-        Self { config, store: None, clock: Clock::System, spawner: None }
+        Self { config, store: None, clock: Clock::System, spawner: None, seals: SealConfig::default() }
     }
 }
 
@@ -100,6 +102,43 @@ impl CacheBuilder {
         self
     }
 
+    /// Seals what goes to the shared tier: whoever has no key of `keys` can't make a value that is served, nor change one or
+    /// move it to another key; and without `names` nobody can tell which URL a value belongs to, by its name or by its tags.
+    /// Status, fields and body stay readable: [`encrypt`](Self::encrypt) hides them too.
+    ///
+    /// A value that isn't sealed, or by a key that isn't in the ring, is a miss and left alone (`foreign` in the stats). To
+    /// change a key of the ring see [`KeyRing`]. `names` is a secret apart because it isn't rotated that way: another one is
+    /// a cold start, as another generation is. Memory keeps entries as they are.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_query_cache::{KeyRing, QueryCache, SecretKey};
+    ///
+    /// # let file = std::env::temp_dir().join(format!("seal-{}", std::process::id()));
+    /// # std::fs::write(&file, "5a".repeat(32))?;
+    /// # let names = std::env::temp_dir().join(format!("names-{}", std::process::id()));
+    /// # std::fs::write(&names, "c3".repeat(32))?;
+    /// let keys = KeyRing::parse(&std::fs::read_to_string(&file)?)?;
+    /// let names = SecretKey::from_hex(std::fs::read_to_string(&names)?.trim())?;
+    /// let cache = QueryCache::builder().seal(keys, names).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn seal(mut self, keys: KeyRing, names: SecretKey) -> Self {
+        self.seals.seal = Some((keys, names));
+        self
+    }
+
+    /// Encrypts what goes to the shared tier, by XChaCha20-Poly1305. It can't be changed or moved to another key either, so
+    /// [`seal`](Self::seal) adds one thing to it: names that tell nothing of the key. With both, values are encrypted by
+    /// `keys` here, and the ring given there isn't used.
+    ///
+    /// What is said there of values by other keys, of rotation and of memory holds here too.
+    #[cfg(feature = "encrypt")]
+    pub fn encrypt(mut self, keys: KeyRing) -> Self {
+        self.seals.encrypt = Some(keys);
+        self
+    }
+
     /// Runs fills in place of [`tokio::spawn`], for example inside a task-local scope. It must run each to its end.
     pub fn spawner(
         mut self,
@@ -122,12 +161,17 @@ impl CacheBuilder {
     ///
     /// A setting whose value isn't accepted, or that needs a crate feature which is off.
     pub fn build(self) -> Result<QueryCache, ConfigError> {
-        let Self { config, store, clock, spawner } = self;
+        let Self { config, store, clock, spawner, seals } = self;
         config.validate()?;
+        let seals = Seals::new(&seals)?;
         let store = match (store, &config.redis) {
             (Some(store), _) => Some(store),
             (None, Some(redis)) => Some(open(redis, &config.namespace)?),
             (None, None) => None,
+        };
+        let store = match (store, seals) {
+            (Some(store), Some(seals)) => Some(Arc::new(SealedStore::new(store, seals)) as Arc<dyn Store>),
+            (store, _) => store,
         };
         if store.is_none() && config.enabled {
             tracing::info!("no shared tier: responses are cached in this process's memory alone");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Extensions, Request, Uri};
+use http::Extensions;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -21,7 +21,7 @@ use crate::flight::{Flights, Recent};
 use crate::key::Identity;
 use crate::layer::CacheLayer;
 use crate::policy::Routes;
-use crate::purge::{Purges, Tag};
+use crate::purge::{Purges, Tables};
 use crate::stats::{RouteStats, Stats, StatsHandler};
 use crate::store::Tiers;
 
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
     pub(crate) tiers: Tiers,
     pub(crate) purges: Arc<Purges>,
+    /// The policies of all layers that are in use.
+    pub(crate) tables: Tables,
     pub(crate) flights: Arc<Flights>,
     /// Keys whose responses can't be stored: requests for them aren't kept waiting for each other.
     pub(crate) uncacheable: Recent,
@@ -115,6 +117,7 @@ impl QueryCache {
                 names,
                 tiers,
                 purges,
+                tables: Tables::default(),
                 flights: Flights::new(&config.limits),
                 uncacheable: Recent::new(),
                 failing: Recent::new(),
@@ -228,17 +231,6 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
-    /// What stands for a path and query in the tags of entries.
-    pub(crate) fn urls(&self, uri: &Uri) -> Vec<Tag> {
-        vec![self.purges.scope().uri(uri)]
-    }
-
-    /// What stands for the keys that such a request has under the policies of this handle's layers.
-    pub(crate) fn keys<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Vec<Tag> {
-        let _ = request;
-        Vec::new()
-    }
-
     /// Marks a request that is inside a fill of this handle, so that a second layer of it doesn't wait for the first.
     pub(crate) fn mark(&self, extensions: &mut Extensions) {
         let others = extensions.get::<Filling>().map_or(&[][..], |filling| &filling.0);

@@ -169,7 +169,7 @@ impl<S, P> Miss<S, P> {
 
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
         let now = self.shared.clock.now();
-        let RequestHead { method, headers } = &*self.head;
+        let RequestHead { method, headers, .. } = &*self.head;
         let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);
         response
@@ -430,6 +430,7 @@ where
         match answered {
             Ok(Ok(response)) => {
                 let mut response = response?.map(CacheBody::origin);
+                self.route.rules.tag_fields.strip(response.headers_mut());
                 self.shared.names.mark_forwarded(response.headers_mut(), why, Some(refusal));
                 Ok(response)
             }
@@ -450,6 +451,7 @@ where
         drop(self.running);
         let response = self.inner.oneshot(Request::from_parts(self.parts, self.body)).await?;
         let mut response = response.map(CacheBody::origin);
+        self.route.rules.tag_fields.strip(response.headers_mut());
         self.shared.names.mark_bypass(response.headers_mut(), reason);
         Ok(response)
     }

@@ -75,7 +75,7 @@ impl Fallback {
         if self.shared.purges.worth(entry, self.trust) == Validity::Gone {
             return None;
         }
-        let RequestHead { method, headers } = &*self.head;
+        let RequestHead { method, headers, .. } = &*self.head;
         let response =
             answer::from_entry(entry, method, headers, now, How::Stale(reason), &self.shared.names);
         self.route.stats.stale(reason);

@@ -16,8 +16,17 @@ use tower_service::Service;
 use crate::body::CacheBody;
 use crate::cache_status::Names;
 use crate::policy::Bypass;
+use crate::route::Route;
 
 type Job<R, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<R>>, E>> + Send>>;
+
+/// What an answer that goes past the cache is to say, and not to say.
+pub(crate) struct Mark {
+    pub(crate) reason: Bypass,
+    /// The policy that the request came to, if there is one.
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) names: Arc<Names>,
+}
 
 pin_project! {
     /// Response future of [`Cache`](crate::Cache).
@@ -38,7 +47,7 @@ pin_project! {
         S: Service<Req>,
         R: Body,
     {
-        Past { #[pin] origin: Oneshot<S, Req>, mark: Option<(Bypass, Arc<Names>)> },
+        Past { #[pin] origin: Oneshot<S, Req>, mark: Option<Mark> },
         Hit { response: Option<Response<CacheBody<R>>> },
         Driven { job: Job<R, S::Error> },
     }
@@ -50,7 +59,7 @@ where
     R: Body,
 {
     /// Past the cache; the answer says why, unless the cache is off.
-    pub(crate) fn past(inner: S, request: Req, mark: Option<(Bypass, Arc<Names>)>) -> Self {
+    pub(crate) fn past(inner: S, request: Req, mark: Option<Mark>) -> Self {
         Self { state: State::Past { origin: Oneshot::new(inner, request), mark } }
     }
 
@@ -78,7 +87,10 @@ where
         match self.project().state.project() {
             StateProj::Past { origin, mark } => {
                 let mut response = ready!(origin.poll(cx))?.map(CacheBody::origin);
-                if let Some((reason, names)) = mark.take() {
+                if let Some(Mark { reason, route, names }) = mark.take() {
+                    if let Some(route) = route {
+                        route.rules.tag_fields.strip(response.headers_mut());
+                    }
                     names.mark_bypass(response.headers_mut(), reason);
                 }
                 Poll::Ready(Ok(response))

@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use crate::cache::Shared;
 use crate::error::PolicyError;
 use crate::key::KeyRules;
-use crate::policy::{HeadKey, Routes, Rules, Table};
+use crate::policy::{HeadKey, Routes, Rules, Table, Templates};
 use crate::route::Route;
 use crate::service::Cache;
 
@@ -37,9 +37,12 @@ impl<K> CacheLayer<K> {
             }
             let keys = KeyRules::new(config, hooks.partition_by.is_some(), &shared.identity)?;
             let scope = shared.purges.scope();
-            Ok(Arc::new(Route::new(label, rules, keys, scope, shared.stats.route(label))))
+            let tags = Templates::parse(&config.tags, pattern)?;
+            Ok(Arc::new(Route::new(label, rules, keys, (scope, tags), shared.stats.route(label))))
         })?;
-        Ok(Self { shared, table: Arc::new(table), mode: PhantomData })
+        let table = Arc::new(table);
+        shared.tables.add(&table);
+        Ok(Self { shared, table, mode: PhantomData })
     }
 }
 

@@ -34,6 +34,7 @@ mod answer;
 mod cache_status;
 mod conditional;
 mod stats;
+mod admin;
 mod figures;
 mod warm;
 mod clock;
@@ -41,10 +42,12 @@ mod error;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+pub use self::admin::{Authorize, BearerToken, Denied, PurgeAnswer, PurgeHandler, TokenError};
 pub use self::body::CacheBody;
 pub use self::builder::CacheBuilder;
 pub use self::cache::QueryCache;
 pub use self::config::{CacheConfig, LimitsConfig, MemoryConfig, RedisConfig};
+pub use self::entry::{KeyRing, SecretKey};
 pub use self::error::{ConfigError, PolicyError};
 pub use self::future::ResponseFuture;
 pub use self::key::Key;

@@ -15,7 +15,7 @@ use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::drive::{self, Miss};
 use crate::entry::Entry;
-use crate::future::ResponseFuture;
+use crate::future::{Mark, ResponseFuture};
 use crate::key::{self, Key};
 use crate::layer::CacheLayer;
 use crate::policy::{BodyKey, Bypass, HeadKey};
@@ -40,8 +40,8 @@ impl<S, K> Cache<S, K> {
         Self { inner, layer }
     }
 
-    /// The request's policy; why it has none, if it goes past the cache. `None` inside: the cache is off.
-    fn admit(&self, parts: &Parts) -> Result<&Arc<Route>, Option<Bypass>> {
+    /// The request's policy; why it goes past the cache, if it does. `None` inside: the cache is off.
+    fn admit(&self, parts: &Parts) -> Result<&Arc<Route>, Option<Mark>> {
         let shared = &self.layer.shared;
         if !shared.enabled.load(Ordering::Relaxed) {
             return Err(None);
@@ -52,13 +52,10 @@ impl<S, K> Cache<S, K> {
             false => self.layer.table.find(path, &parts.method),
         };
         match found {
-            Ok(route) => route.rules.gate(parts).map(|()| route).map_err(|reason| {
-                route.bypassed(reason);
-                Some(reason)
-            }),
+            Ok(route) => route.rules.gate(parts).map(|()| route).map_err(|reason| self.bypass(route, reason)),
             Err(reason) => {
                 shared.unrouted.bypass(reason);
-                Err(Some(reason))
+                Err(Some(Mark { reason, route: None, names: Arc::clone(&shared.names) }))
             }
         }
     }
@@ -82,10 +79,7 @@ impl<S, K> Cache<S, K> {
         let shared = &self.layer.shared;
         let key = match route.primary_key(&parts, read) {
             Ok(key) => key,
-            Err(reason) => {
-                route.bypassed(reason);
-                return self.past(Request::from_parts(parts, body), Some(reason));
-            }
+            Err(reason) => return self.past(Request::from_parts(parts, body), self.bypass(route, reason)),
         };
         let now = shared.clock.now();
         let trust = shared.purges.trust(route.rules.strict);
@@ -96,21 +90,27 @@ impl<S, K> Cache<S, K> {
                 let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
                 route.count(&response);
                 if route.rules.stale.refresh_is_due(&entry, now) {
-                    self.refresh(route, parts, body, key, entry);
+                    self.refresh(route, parts, (body, read), key, entry);
                 }
                 ResponseFuture::hit(response)
             }
             Err(target) => {
                 route.stats.miss_memory();
-                ResponseFuture::driven(drive::miss(self.miss(route, parts, body, target, trust)))
+                ResponseFuture::driven(drive::miss(self.miss(route, parts, (body, read), target, trust)))
             }
         }
     }
 
     /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.
     #[cold]
-    fn refresh<P, R>(&self, route: &Arc<Route>, parts: Parts, body: P, primary: Key, entry: Arc<Entry>)
-    where
+    fn refresh<P, R>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: (P, Option<&[u8]>),
+        primary: Key,
+        entry: Arc<Entry>,
+    ) where
         S: Service<Request<P>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Send + 'static,
@@ -132,11 +132,20 @@ impl<S, K> Cache<S, K> {
         }
     }
 
-    fn miss<P>(&self, route: &Arc<Route>, parts: Parts, body: P, target: Target, trust: Trust) -> Miss<S, P>
+    fn miss<P>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        (body, read): (P, Option<&[u8]>),
+        target: Target,
+        trust: Trust,
+    ) -> Miss<S, P>
     where
         S: Clone,
     {
         let shared = &self.layer.shared;
+        let named = route.named_key(&parts, read, &target.primary);
+        let (tags, tagged) = route.request_tags(&parts, &named);
         Miss {
             shared: Arc::clone(shared),
             route: Arc::clone(route),
@@ -144,8 +153,9 @@ impl<S, K> Cache<S, K> {
             head: Arc::new(RequestHead {
                 method: parts.method.clone(),
                 headers: route.visible(&parts.headers).into_owned(),
+                tagged,
             }),
-            tags: route.request_tags(&parts, &target.primary).into(),
+            tags: tags.into(),
             parts,
             body,
             target,
@@ -155,12 +165,18 @@ impl<S, K> Cache<S, K> {
         }
     }
 
-    fn past<Q, R>(&self, request: Request<Q>, reason: Option<Bypass>) -> ResponseFuture<S, Request<Q>, R>
+    /// Counts a bypass.
+    fn bypass(&self, route: &Arc<Route>, reason: Bypass) -> Option<Mark> {
+        route.bypassed(reason);
+        let names = Arc::clone(&self.layer.shared.names);
+        Some(Mark { reason, route: Some(Arc::clone(route)), names })
+    }
+
+    fn past<Q, R>(&self, request: Request<Q>, mark: Option<Mark>) -> ResponseFuture<S, Request<Q>, R>
     where
         S: Service<Request<Q>> + Clone,
         R: Body,
     {
-        let mark = reason.map(|reason| (reason, Arc::clone(&self.layer.shared.names)));
         ResponseFuture::past(self.inner.clone(), request, mark)
     }
 }
@@ -184,15 +200,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let reason = match self.admit(&parts) {
+        let mark = match self.admit(&parts) {
             Ok(route) if body.is_end_stream() => return self.begin(route, parts, body, None),
-            Ok(route) => {
-                route.bypassed(Bypass::Body);
-                Some(Bypass::Body)
-            }
-            Err(reason) => reason,
+            Ok(route) => self.bypass(route, Bypass::Body),
+            Err(mark) => mark,
         };
-        self.past(Request::from_parts(parts, body), reason)
+        self.past(Request::from_parts(parts, body), mark)
     }
 }
 
@@ -217,7 +230,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let reason = match self.admit(&parts) {
+        let mark = match self.admit(&parts) {
             Ok(route) => match (body.is_end_stream(), route.rules.key_body) {
                 (true, limit) => {
                     let read = limit.map(|_| &[][..]);
@@ -227,14 +240,11 @@ where
                     let route = Arc::clone(route);
                     return ResponseFuture::driven(self.clone().read_and_begin(route, parts, body, limit));
                 }
-                (false, None) => {
-                    route.bypassed(Bypass::Body);
-                    Some(Bypass::Body)
-                }
+                (false, None) => self.bypass(route, Bypass::Body),
             },
-            Err(reason) => reason,
+            Err(mark) => mark,
         };
-        self.past(Request::from_parts(parts, RequestBody::unread(body)), reason)
+        self.past(Request::from_parts(parts, RequestBody::unread(body)), mark)
     }
 }
 
@@ -268,9 +278,9 @@ impl<S, K> Cache<S, K> {
                 answered.await
             }
             (body, Err(reason)) => {
-                route.bypassed(reason);
+                let mark = self.bypass(&route, reason);
                 drop(running);
-                self.past(Request::from_parts(parts, body), Some(reason)).await
+                self.past(Request::from_parts(parts, body), mark).await
             }
         }
     }

@@ -115,6 +115,14 @@ impl Reader {
     /// A reader of `path`, in whose database all of `stored` stand.
     async fn new(redis: &RedisServer, database: usize, path: &'static str, stored: &[Stored]) -> Self {
         let url = format!("{}/{database}", redis.url());
+        // The journal goes with its entries.
+        let database_name = database.to_string();
+        for journal in ["{tqc:v1:j}", "{tqc:v1:j}:h"] {
+            if database > 0 {
+                let copied = redis.cli(&["COPY", journal, journal, "DB", &database_name, "REPLACE"]);
+                assert_eq!(copied, "1");
+            }
+        }
         let cache = handle(&url, 1).await;
         let site = Site::new(&cache, policy(), |_| ok_with(&[("cache-control", "no-store")], "own"));
         let redis = TcpStream::connect(("127.0.0.1", redis.port())).await.unwrap();

@@ -95,7 +95,7 @@ impl Leases for OddStore {
         Box::pin(async { Ok(()) })
     }
 
-    fn given_back<'a>(&'a self, _: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, _: &Key) -> GivenBack<'a> {
         match self.odd {
             Odd::MissesWords => Box::pin(ready(false)),
             _ => Box::pin(pending()),

@@ -30,7 +30,7 @@ fn lanes(store: &RedisStore) -> usize {
 
 /// The names of the commands that came, but for those of a connection's greeting.
 fn commands(server: &FakeRedis) -> Vec<String> {
-    let greeting = |command: &Vec<String>| ["CLIENT", "HELLO", "PING"].contains(&command[0].as_str());
+    let greeting = |command: &Vec<String>| ["CLIENT", "HELLO", "INFO", "PING"].contains(&command[0].as_str());
     server
         .commands()
         .into_iter()

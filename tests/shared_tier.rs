@@ -253,7 +253,7 @@ async fn when_all_is_dropped_all_connections_close() {
     let (cache, site) = site(&redis, "page").await;
     site.get("/").await;
     cache.settled().await;
-    eventually("every lane", || clients(&redis, "id").len() == 4).await;
+    eventually("every lane, and the journal's tail", || clients(&redis, "id").len() == 5).await;
     let handler = cache.stats_handler();
     drop((cache, site));
     assert!(clients(&redis, "id").len() > 1, "the stats handler still holds them");

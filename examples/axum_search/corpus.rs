@@ -1,8 +1,9 @@
-//! The documents: text files, read once at the start, the same ones in the same order every time.
+//! The documents: text files, the same ones in the same order every time. What is in them may change.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ const MAX_FILES: usize = 8192;
 const MAX_BYTES: u64 = 32 << 20;
 
 /// A longer file isn't read.
-const MAX_FILE: u64 = 256 << 10;
+pub(crate) const MAX_FILE: u64 = 256 << 10;
 
 /// Directories inside directories, at most.
 const MAX_DEPTH: usize = 12;
@@ -26,6 +27,48 @@ pub(crate) struct Document {
     /// Its path inside the corpus.
     pub(crate) path: String,
     pub(crate) text: String,
+    #[serde(skip)]
+    file: PathBuf,
+    #[serde(skip)]
+    read: Edition,
+}
+
+/// What tells one content of a file from the next, without reading it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Edition {
+    modified: Option<SystemTime>,
+    length: u64,
+}
+
+impl Edition {
+    fn of(file: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(file)?;
+        Ok(Self { modified: metadata.modified().ok(), length: metadata.len() })
+    }
+}
+
+impl Document {
+    /// Whether the file seems to be what was read. Another replica may have changed it.
+    pub(crate) fn is_current(&self) -> bool {
+        Edition::of(&self.file).is_ok_and(|edition| edition == self.read)
+    }
+
+    /// The document as it is now.
+    pub(crate) fn read_again(&self) -> io::Result<Self> {
+        let Self { id, path, file, .. } = self;
+        // First, so that a change meanwhile is noticed the next time.
+        let read = Edition::of(file)?;
+        let text = fs::read_to_string(file)?;
+        Ok(Self { id: id.clone(), path: path.clone(), text, file: file.clone(), read })
+    }
+
+    /// Writes another text, so that whoever reads meanwhile reads the one or the other.
+    pub(crate) fn write(&self, text: &str) -> io::Result<()> {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let draft = self.file.with_file_name(format!(".{name}.{}", std::process::id()));
+        fs::write(&draft, text)?;
+        fs::rename(&draft, &self.file)
+    }
 }
 
 /// The text files of a directory.
@@ -96,15 +139,16 @@ impl Corpus {
         if length == 0 || length > MAX_FILE.min(MAX_BYTES - self.bytes) {
             return;
         }
-        let path = entry.path();
-        let Ok(text) = fs::read_to_string(&path) else { return };
+        let file = entry.path();
+        let Ok(read) = Edition::of(&file) else { return };
+        let Ok(text) = fs::read_to_string(&file) else { return };
         if text.contains('\0') {
             return;
         }
-        let path = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        let path = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
         let id: String = blake3::hash(path.as_bytes()).to_hex().chars().take(16).collect();
         self.bytes += length;
-        self.documents.push(Document { id, path, text });
+        self.documents.push(Document { id, path, text, file, read });
     }
 
     fn finish(self) -> io::Result<Vec<Document>> {

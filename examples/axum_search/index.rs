@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::Serialize;
 
@@ -23,17 +25,19 @@ const SNIPPET: usize = 160;
 
 /// A document that matches.
 #[derive(Serialize)]
-pub(crate) struct Hit<'a> {
-    id: &'a str,
+pub(crate) struct Hit {
+    id: String,
     score: f64,
     snippet: String,
 }
 
 /// The documents, ready to be searched.
 pub(crate) struct Index {
-    documents: Vec<Document>,
+    documents: RwLock<Vec<Arc<Document>>>,
     by_id: HashMap<String, usize>,
     digest: String,
+    /// One change at a time.
+    changing: Mutex<()>,
 }
 
 /// What a query's terms do in one document.
@@ -55,7 +59,8 @@ impl Index {
             digest.update(id.as_bytes()).update(blake3::hash(text.as_bytes()).as_bytes());
         }
         let digest = digest.finalize().to_hex().chars().take(16).collect();
-        Self { documents, by_id, digest }
+        let documents = RwLock::new(documents.into_iter().map(Arc::new).collect());
+        Self { documents, by_id, digest, changing: Mutex::new(()) }
     }
 
     /// Names the corpus: the same documents, the same digest.
@@ -64,22 +69,47 @@ impl Index {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.documents.len()
+        self.by_id.len()
     }
 
-    pub(crate) fn document(&self, id: &str) -> Option<&Document> {
-        self.documents.get(*self.by_id.get(id)?)
+    /// A document as it is on disk now.
+    pub(crate) fn document(&self, id: &str) -> Option<Arc<Document>> {
+        self.newest(*self.by_id.get(id)?)
+    }
+
+    /// Gives a document another text. `None`: there is no such document.
+    pub(crate) fn change(&self, id: &str, text: &str) -> Option<io::Result<()>> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(self.document(id)?.write(text))
+    }
+
+    fn all(&self) -> Vec<Arc<Document>> {
+        self.documents.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The document at a place, read again.
+    fn newest(&self, at: usize) -> Option<Arc<Document>> {
+        let known = self.all().get(at).cloned()?;
+        let newest = Arc::new(known.read_again().ok()?);
+        let mut documents = self.documents.write().unwrap_or_else(PoisonError::into_inner);
+        *documents.get_mut(at)? = Arc::clone(&newest);
+        Some(newest)
+    }
+
+    /// All documents. One that seems to have changed is read again, one that is gone is left out.
+    fn current(&self) -> Vec<Arc<Document>> {
+        let known = self.all().into_iter().enumerate();
+        known
+            .filter_map(|(at, document)| if document.is_current() { Some(document) } else { self.newest(at) })
+            .collect()
     }
 
     /// The best `limit` documents for `query`, best first; equally good ones in the order of their ids.
-    pub(crate) fn search(&self, query: &str, limit: usize) -> Vec<Hit<'_>> {
+    pub(crate) fn search(&self, query: &str, limit: usize) -> Vec<Hit> {
         let terms = terms(query);
-        let scanned: Vec<_> = self
-            .documents
-            .iter()
-            .enumerate()
-            .map(|(at, document)| scan(at, &document.text, &terms))
-            .collect();
+        let documents = self.current();
+        let scanned: Vec<_> =
+            documents.iter().enumerate().map(|(at, document)| scan(at, &document.text, &terms)).collect();
         let count = scanned.len() as f64;
         let average = scanned.iter().map(|matches| matches.length as f64).sum::<f64>() / count.max(1.0);
         let weights: Vec<f64> = (0..terms.len())
@@ -94,7 +124,7 @@ impl Index {
             .iter()
             .map(|matches| (score(matches, &weights, average), matches))
             .filter(|(score, _)| *score > 0.0)
-            .filter_map(|(score, matches)| Some((score, matches, self.documents.get(matches.document)?)))
+            .filter_map(|(score, matches)| Some((score, matches, documents.get(matches.document)?)))
             .collect();
         ranked.sort_by(|(a, _, left), (b, _, right)| match b.total_cmp(a) {
             Ordering::Equal => left.id.cmp(&right.id),
@@ -104,7 +134,7 @@ impl Index {
             .into_iter()
             .take(limit)
             .map(|(score, matches, document)| Hit {
-                id: &document.id,
+                id: document.id.clone(),
                 score: (score * 1e4).round() / 1e4,
                 snippet: snippet(&document.text, matches.first),
             })

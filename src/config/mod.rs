@@ -2,11 +2,15 @@
 
 mod env;
 pub(crate) mod seconds;
+#[cfg(feature = "redis")]
+mod servers;
 #[cfg(test)]
 mod tests;
 mod url;
 mod validate;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::servers::Servers;
 #[cfg(feature = "tls")]
 pub(crate) use self::validate::invalid;
 #[cfg(feature = "redis")]

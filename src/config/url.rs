@@ -4,18 +4,31 @@
 use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo as _, parse_redis_url};
 
 /// The schemes that are accepted.
-const SCHEMES: [&str; 4] = ["redis", TLS, "redis+unix", "unix"];
-
-/// The scheme of Redis over TLS.
-const TLS: &str = "rediss";
+const SCHEMES: [&str; 8] = [
+    "redis",
+    "rediss",
+    "redis+unix",
+    "unix",
+    "redis-cluster",
+    "rediss-cluster",
+    "redis-sentinel",
+    "rediss-sentinel",
+];
 
 /// What [`check`] accepts.
-pub(super) const ACCEPTED: &str = "redis://[user:password@]host[:port][/db], the same with rediss:// for TLS \
-     (feature `tls`), redis+unix:///path or unix:///path";
+pub(super) const ACCEPTED: &str = "redis://[user:password@]host[:port][/db], redis+unix:///path, unix:///path, \
+     redis-cluster://[user:password@]host[:port][,host[:port]…], \
+     redis-sentinel://[user:password@]host[:port][,host[:port]…]/master[/db], \
+     and all but sockets with rediss for TLS (feature `tls`)";
+
+/// Whether a scheme is one of Redis over TLS.
+fn is_tls(scheme: &str) -> bool {
+    scheme.starts_with("rediss") && SCHEMES.contains(&scheme)
+}
 
 /// Whether the URL asks for TLS.
 pub(super) fn asks_for_tls(url: &str) -> bool {
-    url.split_once("://").is_some_and(|(scheme, _)| scheme == TLS)
+    url.split_once("://").is_some_and(|(scheme, _)| is_tls(scheme))
 }
 
 /// The URL in a form that is safe to show: without user, password, query and fragment.
@@ -59,10 +72,10 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("white space in the `{scheme}` URL"));
     }
-    if scheme == TLS && rest.contains('#') {
-        return Err(
-            "a `#` in the `rediss` URL; there is no `#insecure`: certificates are always verified".to_owned()
-        );
+    if is_tls(scheme) && rest.contains('#') {
+        return Err(format!(
+            "a `#` in the `{scheme}` URL; there is no `#insecure`: certificates are always verified"
+        ));
     }
     as_the_client_reads_it(url)
 }
@@ -70,7 +83,7 @@ pub(super) fn check(url: &str) -> Result<(), String> {
 /// What the Redis client says of the URL.
 #[cfg(feature = "redis")]
 fn as_the_client_reads_it(url: &str) -> Result<(), String> {
-    connection_info(url).map(drop)
+    super::servers::parse(url).map(drop)
 }
 
 /// Without the client there is nothing more to ask: a configured Redis is an error of its own then.

@@ -131,10 +131,10 @@ impl RedisConfig {
         alone.map_or(Ok(()), |(name, missing)| Err(invalid(name, missing.to_owned(), BOTH_OR_NEITHER)))
     }
 
-    /// Where the server is and who we are. Holds credentials.
+    /// Where the servers are and who we are. Holds credentials.
     #[cfg(feature = "redis")]
-    pub(crate) fn connection_info(&self) -> Result<deadpool_redis::redis::ConnectionInfo, ConfigError> {
-        url::connection_info(&self.url).map_err(|problem| invalid("redis.url", problem, url::ACCEPTED))
+    pub(crate) fn servers(&self) -> Result<super::Servers, ConfigError> {
+        super::servers::parse(&self.url).map_err(|problem| invalid("redis.url", problem, url::ACCEPTED))
     }
 }
 

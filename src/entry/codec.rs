@@ -9,7 +9,7 @@
 //!         body
 //! vary:   field count u16, variant count u32,
 //!         fields: length u16, name
-//!         variants: prefix u64, end u64
+//!         variants: key [32], end u64
 //! xxh3-64 of all before, u64
 //! ```
 //!
@@ -29,11 +29,11 @@ use crate::key::{Key, MAX_FIELDS};
 use crate::policy::Refusal;
 use crate::purge::{self, Epoch, JournalId, Stamp, Tag};
 
-const MAGIC: [u8; 4] = *b"TQCE";
+pub(super) const MAGIC: [u8; 4] = *b"TQCE";
 
 /// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one
 /// server.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 const ENTRY: u8 = 1;
 const VARY: u8 = 2;
@@ -45,10 +45,10 @@ const FLAGS: u8 = 0;
 const UNSTAMPED: usize = 4 + 1 + 1 + 1 + 32;
 
 /// The same with stamp and tag count.
-const PREAMBLE: usize = UNSTAMPED + 32 + 1;
+pub(super) const PREAMBLE: usize = UNSTAMPED + 32 + 1;
 
 /// Most tags of a record: a response's own, and those of its key, URL and route.
-pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + 3;
+pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + purge::GIVEN_TAGS;
 
 /// What an entry has between preamble and headers.
 const ENTRY_HEAD: usize = 5 * 8 + 2 + 2 + 8;
@@ -58,6 +58,9 @@ const HEADER: usize = 2 + 4;
 
 /// A field of a vary record: a length and at least one byte.
 const FIELD: usize = 2 + 1;
+
+/// A variant of a vary record.
+const VARIANT: usize = 32 + 8;
 
 const CHECKSUM: usize = 8;
 
@@ -76,6 +79,16 @@ pub(crate) enum DecodeError {
     /// They are damaged, stand under another key, or never were a record: a miss, and to be removed.
     #[error("damaged")]
     Corrupt,
+}
+
+impl DecodeError {
+    /// Bytes that are decoded so, in place of a value that was found to be so before.
+    pub(crate) const fn example(self) -> Bytes {
+        match self {
+            Self::Foreign => Bytes::from_static(b"TQCE\0"),
+            Self::Corrupt => Bytes::new(),
+        }
+    }
 }
 
 impl From<Short> for DecodeError {
@@ -132,7 +145,7 @@ fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
         return Err(Refusal::Unencodable);
     }
     let names = record.fields.iter().map(|name| 2 + name.as_str().len()).sum::<usize>();
-    let length = PREAMBLE + 8 * record.tags.len() + 6 + names + 16 * record.variants.len() + CHECKSUM;
+    let length = PREAMBLE + 8 * record.tags.len() + 6 + names + VARIANT * record.variants.len() + CHECKSUM;
     let mut out = preamble(VARY, &record.key, (&record.stamp, &record.tags), length)?;
     out.extend_from_slice(&narrow::<u16>(record.fields.len())?.to_le_bytes());
     out.extend_from_slice(&narrow::<u32>(record.variants.len())?.to_le_bytes());
@@ -140,8 +153,8 @@ fn encode_vary(record: &VaryRecord) -> Result<Bytes, Refusal> {
         out.extend_from_slice(&narrow::<u16>(name.as_str().len())?.to_le_bytes());
         out.extend_from_slice(name.as_str().as_bytes());
     }
-    for (prefix, end) in &record.variants {
-        out.extend_from_slice(&prefix.to_le_bytes());
+    for (key, end) in &record.variants {
+        out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(&end.to_le_bytes());
     }
     Ok(finish(out))
@@ -293,9 +306,9 @@ fn vary(key: Key, mut from: Reader) -> Result<VaryRecord, DecodeError> {
     if !fields.is_sorted_by(|a: &HeaderName, b| a.as_str() < b.as_str()) {
         return Err(DecodeError::Corrupt);
     }
-    let mut variants = Vec::with_capacity(variants_count.min(from.len() / 16));
+    let mut variants = Vec::with_capacity(variants_count.min(from.len() / VARIANT));
     for _ in 0..variants_count {
-        variants.push((from.u64()?, from.u64()?));
+        variants.push((Key::from_bytes(from.array()?), from.u64()?));
     }
     if from.len() != 0 {
         return Err(DecodeError::Corrupt);

@@ -1,12 +1,15 @@
 //! Stored responses, and the record that tells a resource's variants apart.
 
 mod codec;
+mod seal;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::codec::{DecodeError, decode, encode};
+pub use self::seal::{KeyRing, SecretKey};
+pub(crate) use self::seal::{SealConfig, Seals};
 
 use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -211,8 +214,8 @@ pub(crate) struct VaryRecord {
     pub(crate) key: Key,
     /// Names of the request fields, sorted, without repeats.
     pub(crate) fields: Vec<HeaderName>,
-    /// The variants: the first 64 bits of their keys, and when they end.
-    pub(crate) variants: Vec<(u64, Millis)>,
+    /// The variants' keys, and when they end.
+    pub(crate) variants: Vec<(Key, Millis)>,
     /// How far purges were known when the fill began that wrote it last.
     pub(crate) stamp: Stamp,
     /// What all the variants are about.
@@ -224,7 +227,7 @@ impl VaryRecord {
     pub(crate) fn weight(&self) -> u64 {
         let names =
             self.fields.iter().map(|name| name.as_str().len() + size_of::<HeaderName>()).sum::<usize>();
-        let variants = self.variants.len().saturating_mul(size_of::<(u64, Millis)>());
+        let variants = self.variants.len().saturating_mul(size_of::<(Key, Millis)>());
         let tags = self.tags.len().saturating_mul(size_of::<Tag>());
         (size_of::<Self>() + names + variants + tags) as u64
     }

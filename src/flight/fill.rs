@@ -184,7 +184,7 @@ impl Context {
     /// The response's head, judged.
     fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
-        let RequestHead { method, headers } = &*self.head;
+        let RequestHead { method, headers, .. } = &*self.head;
         // An error doesn't take the place of an entry that is of use.
         let is_of_use =
             |entry: &Arc<Entry>| entry.fresh_for(received).is_some() || is_of_use(entry, received);
@@ -197,7 +197,7 @@ impl Context {
             return Err(Refusal::TooLarge);
         }
         let fields = crate::key::vary_fields(&parts.headers)?;
-        let response_tags = self.route.response_tags(parts)?;
+        let response_tags = self.route.response_tags(&self.head, &self.tags, parts)?;
         let (stamp, request_tags) = (self.stamp, Arc::clone(&self.tags));
         let mut parts = parts.clone();
         answer::date(&mut parts.headers, received);
@@ -247,6 +247,7 @@ impl Context {
         body: CacheBody<R>,
         refusal: Option<Refusal>,
     ) -> Response<CacheBody<R>> {
+        self.route.rules.tag_fields.strip(&mut parts.headers);
         self.shared.names.mark_forwarded(&mut parts.headers, self.target.forward(), refusal);
         Response::from_parts(parts, body)
     }

@@ -99,7 +99,7 @@ impl Context {
     pub(super) fn follow<R: Body>(&self, entry: &Entry) -> Response<CacheBody<R>> {
         self.route.stats.collapsed();
         let now = self.shared.clock.now();
-        let RequestHead { method, headers } = &*self.head;
+        let RequestHead { method, headers, .. } = &*self.head;
         let how = How::Collapsed(self.target.forward());
         let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);

@@ -81,6 +81,10 @@ pub(crate) enum Field {
     Switches = 12,
     /// List: names of the response fields that aren't stored.
     PerRequestFields = 13,
+    /// List: the policy's tags.
+    Tags = 14,
+    /// List: names of the response fields that bring tags.
+    TagFields = 15,
     // Of a request.
     /// Digest of all of the above.
     Scope = 32,

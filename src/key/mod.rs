@@ -6,6 +6,7 @@ mod few;
 mod json;
 mod material;
 mod number;
+pub(crate) mod percent;
 mod primary;
 mod query;
 mod rules;

@@ -4,6 +4,7 @@
 //! with `+` as a space, as handlers read them: else `%75tm_source` slips past a deny list, and `b=1&%62=2`
 //! changes the order of what the handler sees as one name. What is kept is keyed byte for byte.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use http::Uri;
@@ -11,6 +12,7 @@ use http::uri::PathAndQuery;
 
 use super::few::Few;
 use super::material::{Field, Material, Sink};
+use super::percent;
 use crate::error::PolicyError;
 use crate::policy::{Bypass, PolicyConfig};
 
@@ -54,18 +56,34 @@ impl QueryRules {
         if !self.sort && !self.filters() {
             return to.part(raw, query.as_bytes());
         }
-        let mut kept = Few::<&[u8], FEW>::new();
-        for parameter in query.split('&').map(str::as_bytes).filter(|parameter| self.keeps(parameter)) {
-            kept.push(parameter);
-        }
+        let kept = self.kept(query);
         if kept.as_slice().is_empty() {
             return Ok(());
+        }
+        to.list(parameters, || kept.as_slice().iter().copied())
+    }
+
+    /// The query that stands for all that have the same key.
+    pub(super) fn common<'a>(&self, query: &'a str) -> Option<Cow<'a, [u8]>> {
+        if !self.sort && !self.filters() {
+            return Some(Cow::Borrowed(query.as_bytes()));
+        }
+        let kept = self.kept(query);
+        let kept = Some(kept.as_slice()).filter(|kept| !kept.is_empty());
+        kept.map(|kept| Cow::Owned(kept.join(&b'&')))
+    }
+
+    /// The parameters that count, in the order that counts.
+    fn kept<'a>(&self, query: &'a str) -> Few<&'a [u8], FEW> {
+        let mut kept = Few::new();
+        for parameter in query.split('&').map(str::as_bytes).filter(|parameter| self.keeps(parameter)) {
+            kept.push(parameter);
         }
         if self.sort {
             // Stable: repeats of a name keep their order, which handlers see.
             kept.as_mut_slice().sort_by(|a, b| compare_names(a, b));
         }
-        to.list(parameters, || kept.as_slice().iter().copied())
+        kept
     }
 
     /// The URI that the handler may see: without the parameters that aren't part of the key. `None`: it stays
@@ -130,20 +148,10 @@ fn name(parameter: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
     std::iter::from_fn(move || {
         let (decoded, after) = match rest {
-            [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, after),
-                // Not an escape: the sign stands for itself.
-                _ => (b'%', rest.get(1..)?),
-            },
             [b'+', after @ ..] => (b' ', after),
-            [byte, after @ ..] => (*byte, after),
-            [] => return None,
+            rest => percent::first(rest)?,
         };
         rest = after;
         Some(decoded)
     })
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

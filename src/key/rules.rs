@@ -1,8 +1,10 @@
 //! The key's side of a policy, parsed once.
 
+use std::borrow::Cow;
+
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::digest::Digest;
 use super::material::{Domain, Field, Material};
@@ -74,6 +76,11 @@ impl KeyRules {
         })
     }
 
+    /// The query that stands for all queries with the same key.
+    pub(crate) fn common_query<'a>(&self, uri: &'a Uri) -> Option<Cow<'a, [u8]>> {
+        self.query.common(uri.query()?)
+    }
+
     /// Takes from the request what isn't part of its key, else one request's parameter or `Host` shapes
     /// another's answer.
     pub(crate) fn disguise(&self, parts: &mut Parts) {
@@ -129,6 +136,13 @@ fn scope(
             config.key_body.is_some(),
         ];
         material.part(Field::Switches, &switches.map(u8::from))?;
+        // Entries that were stored without a tag aren't for a policy that has it: its purge wouldn't reach them.
+        if !config.tags.is_empty() {
+            names(Field::Tags, &config.tags, &mut material)?;
+        }
+        if !config.tag_fields.is_empty() {
+            names(Field::TagFields, &lowercase(&config.tag_fields), &mut material)?;
+        }
         // Entries that keep a field aren't for a policy that takes that field for one requester's own.
         names(Field::PerRequestFields, &lowercase(&config.per_request_fields), &mut material)?;
         let mut digest = material.into_sink();

@@ -1,6 +1,7 @@
 //! The methods that write a policy.
 
 mod stale;
+mod tags;
 
 use std::borrow::Cow;
 use std::marker::PhantomData;

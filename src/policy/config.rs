@@ -103,6 +103,11 @@ pub struct PolicyConfig {
     /// cost the others; 0.001 to 3600. Default: none, each process fills for itself.
     #[serde(with = "seconds::option")]
     pub lease: Option<Duration>,
+    /// Tags of all that is stored, at most 32 of up to 128 bytes each; `{name}` is a parameter of the route's pattern. Default:
+    /// none.
+    pub tags: Vec<String>,
+    /// Response fields that bring further tags: `Cache-Tag`, `Surrogate-Key`, `Cache-Groups`. Default: none.
+    pub tag_fields: Vec<String>,
     /// Every answer from the cache is one that the purge journal was asked about after the request began; where it can't be
     /// asked, the cache isn't used. Default: false.
     pub strict: bool,
@@ -162,6 +167,8 @@ impl Default for PolicyConfig {
             refresh_ahead: None,
             jitter: 0.0,
             lease: None,
+            tags: Vec::new(),
+            tag_fields: Vec::new(),
             strict: false,
         }
     }

@@ -67,7 +67,10 @@ impl Rules {
         let listed = connection_listed(headers);
         let mut stored = headers.clone();
         remove_where(&mut stored, |name| {
-            NEVER_STORED.contains(name) || listed.contains(name) || self.per_request.contains(name)
+            NEVER_STORED.contains(name)
+                || listed.contains(name)
+                || self.per_request.contains(name)
+                || self.tag_fields.hides(name)
         });
         stored
     }

@@ -19,7 +19,7 @@ impl Rules {
         let headers = &parts.headers;
         if parts.method == Method::CONNECT || headers.contains_key(UPGRADE) {
             Err(Bypass::Upgrade)
-        } else if !self.methods.contains(&parts.method) {
+        } else if !self.is_for(&parts.method) {
             Err(Bypass::Method)
         } else if headers.contains_key(RANGE) {
             Err(Bypass::Range)
@@ -30,6 +30,11 @@ impl Rules {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether the policy is for requests with this method.
+    pub(crate) fn is_for(&self, method: &Method) -> bool {
+        self.methods.contains(method)
     }
 
     /// For whom the answer is: `None` for everybody, else the principal that is part of the key.

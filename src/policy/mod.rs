@@ -13,8 +13,11 @@ mod reason;
 mod routes;
 mod rules;
 mod stale;
+mod structured;
 mod table;
+mod tag_fields;
 mod targeted;
+mod template;
 #[cfg(test)]
 mod testing;
 
@@ -24,6 +27,7 @@ pub use self::reason::{Bypass, Refusal, Stale};
 pub use self::routes::{RouteConfig, Routes, RoutesConfig};
 pub(crate) use self::rules::Rules;
 pub(crate) use self::table::Table;
+pub(crate) use self::template::{Templates, Unmade};
 
 use std::borrow::Cow;
 use std::fmt;

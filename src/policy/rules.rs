@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use super::fields::FieldSet;
 use super::lifetime::MAX_LIFETIME;
 use super::stale::StaleRules;
+use super::tag_fields::TagFields;
 use super::{Etag, Hooks, PolicyConfig};
 use crate::clock::{Millis, millis};
 use crate::error::PolicyError;
@@ -32,6 +33,8 @@ pub(crate) struct Rules {
     pub(crate) stale: StaleRules,
     /// How long the lease of a key is taken for; none: each process fills for itself.
     pub(crate) lease: Option<Duration>,
+    /// Response fields that bring tags.
+    pub(crate) tag_fields: TagFields,
     /// Whether the purge journal is asked for each request.
     pub(crate) strict: bool,
     pub(super) methods: Vec<Method>,
@@ -83,6 +86,7 @@ impl Rules {
             etag: config.etag,
             stale: StaleRules::new(config)?,
             lease: config.lease.map(lease).transpose()?,
+            tag_fields: TagFields::parse(&config.tag_fields)?,
             strict: config.strict,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,

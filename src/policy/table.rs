@@ -54,6 +54,15 @@ impl<T> Table<T> {
         Ok(Self { patterns, rest })
     }
 
+    /// All that stands under a path, whatever the method.
+    pub(crate) fn all(&self, path: &str) -> impl Iterator<Item = &T> {
+        let (listed, rest) = match self.patterns.at(path) {
+            Ok(found) => (found.value.as_slice(), None),
+            Err(_) => (&[][..], self.rest.as_ref()),
+        };
+        listed.iter().map(|entry| &entry.value).chain(rest)
+    }
+
     /// What applies to a request, by the path of its original URI.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use http::{Request, Uri};
 use super::JournalId;
 use super::tag::{self, Tag, TagError};
 use crate::cache::{QueryCache, Shared};
+use crate::policy::Bypass;
 use crate::store::StoreError;
 
 /// What came of a purge.
@@ -30,6 +31,9 @@ pub enum PurgeError {
     /// A tag isn't one. Nothing was purged.
     #[error(transparent)]
     Tag(#[from] TagError),
+    /// No policy of this handle's layers caches such a request, and this is why. Nothing was purged.
+    #[error("no policy of this cache's layers is for such a request: {0}")]
+    Uncached(Bypass),
     /// The journal couldn't take it now. This process acts on it already, and it goes to the journal as soon as that can be
     /// reached, unless the process ends before.
     #[error("the purge isn't in the journal yet: {0}")]
@@ -37,6 +41,9 @@ pub enum PurgeError {
     /// The store keeps no journal. This process acts on it; others don't hear of it.
     #[error("the store keeps no journal: the purge holds in this process alone")]
     NoJournal,
+    /// Purged, but the shared tier couldn't be told to remove the bytes, or didn't say that it has.
+    #[error("purged, but not erased: {0}")]
+    Unerased(#[source] StoreError),
 }
 
 /// A purge that is about to be made; `.await` makes it.
@@ -49,7 +56,7 @@ pub enum PurgeError {
 #[must_use = "a purge is made by `.await`"]
 pub struct Purge {
     shared: Arc<Shared>,
-    tags: Result<Vec<Tag>, TagError>,
+    tags: Result<Vec<Tag>, PurgeError>,
     soft: bool,
 }
 
@@ -121,14 +128,52 @@ impl QueryCache {
 
     /// Purges all that was stored for this path and query: by whatever method, authority, body, chosen fields and requester.
     /// The URI is the one that clients send, before any router strips a prefix; its scheme and authority don't count.
+    ///
+    /// The query counts as it is written, and as each policy of this handle's layers for that path sees it: under
+    /// [`Policy::sort_query`](crate::Policy::sort_query) and its like, all spellings of one key are purged by any of them. So it
+    /// is to be called where those layers are made, or with the spelling that the policy keeps.
+    ///
+    /// ```
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = tower_query_cache::QueryCache::builder().build()?;
+    /// cache.purge_url(&"/v1/items/7?lang=en".parse()?).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn purge_url(&self, uri: &Uri) -> Purge {
         self.purge(Ok(self.shared.urls(uri)))
     }
 
-    /// Purges what such a request is answered from, with all its variants: method, URI, the fields and the body that the key
-    /// is made of count. It goes by the policies of this handle's layers; a request that they wouldn't cache purges nothing.
+    /// Purges what such a request is answered from, with all its variants.
+    ///
+    /// It goes by the policies of this handle's layers: for each that is for the request's path and method, what it makes the
+    /// key of counts, be it the URI with its authority or `Host`, chosen fields, the body, or what
+    /// [`Policy::partition_by`](crate::Policy::partition_by) finds in fields and extensions. The request is to be as clients send
+    /// it, before any router strips a prefix. HEAD counts as GET. What else would make such a request bypass the cache, such as
+    /// `Range` or `cache_if`, doesn't matter.
+    ///
+    /// It fails with [`PurgeError::Uncached`] if no policy makes a key of the request, for instance because it has credentials
+    /// and the policy doesn't partition by them.
+    ///
+    /// ```
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use http::{Method, Request};
+    /// use tower_query_cache::{Policy, QueryCache};
+    ///
+    /// let cache = QueryCache::builder().build()?;
+    /// let search = Policy::ttl(Duration::from_secs(60)).methods([Method::POST]).key_body(64 << 10).canonical_json();
+    /// let layer = cache.layer(search);
+    ///
+    /// let asked = Request::post("/v1/search")
+    ///     .header("host", "example.org")
+    ///     .header("content-type", "application/json")
+    ///     .body(r#"{"q": "connection pool"}"#)?;
+    /// cache.purge_key(&asked).await?;
+    /// # drop(layer);
+    /// # Ok(()) }
+    /// ```
     pub fn purge_key<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Purge {
-        self.purge(Ok(self.shared.keys(request)))
+        self.purge(self.shared.keys(request).map_err(PurgeError::Uncached))
     }
 
     /// Purges all that was stored under the policies with this label: [`Policy::label`](crate::Policy::label), else
@@ -142,7 +187,7 @@ impl QueryCache {
         self.purge(Ok(vec![self.shared.purges.scope().all()]))
     }
 
-    fn purge(&self, tags: Result<Vec<Tag>, TagError>) -> Purge {
+    fn purge(&self, tags: Result<Vec<Tag>, PurgeError>) -> Purge {
         Purge { shared: Arc::clone(&self.shared), tags, soft: false }
     }
 }

@@ -11,10 +11,13 @@
 //! own        the purges of this process
 //! epoch      a new beginning, after which all from before is gone
 //! api        what a purge is asked for by
+//! erase      the same, and the bytes go too
+//! targets    the tags that a URL, or a request, stands for
 //! ```
 
 mod api;
 mod epoch;
+mod erase;
 mod heads;
 mod journal;
 #[cfg(test)]
@@ -25,6 +28,7 @@ mod stamp;
 mod state;
 mod tag;
 mod tail;
+mod targets;
 
 pub use self::api::{Purge, PurgeError, PurgeFuture, Purged};
 pub(crate) use self::journal::{JournalStatus, Purges, Trust};
@@ -32,4 +36,5 @@ pub use self::stamp::JournalId;
 pub(crate) use self::stamp::{Epoch, Stamp};
 pub(crate) use self::state::Validity;
 pub use self::tag::{CacheTags, TagError};
-pub(crate) use self::tag::{MAX_TAGS, Tag, TagScope, check as check_tag};
+pub(crate) use self::tag::{GIVEN_TAGS, MAX_TAGS, Tag, TagScope, check as check_tag};
+pub(crate) use self::targets::Tables;

@@ -12,6 +12,9 @@ use crate::key::Key;
 /// Tags that an entry may have of its own, beside those of its key, URL and route.
 pub(crate) const MAX_TAGS: usize = 32;
 
+/// Those: of its key, its URL and its route.
+pub(crate) const GIVEN_TAGS: usize = 3;
+
 /// Longest tag, bytes.
 pub(crate) const MAX_TAG: usize = 128;
 
@@ -120,16 +123,16 @@ impl TagScope {
     }
 
     /// What all entries of a path and query have, whatever the authority, method or requester.
-    pub(crate) fn url(self, path: &str, query: Option<&str>) -> Tag {
+    pub(crate) fn url(self, path: &str, query: Option<&[u8]>) -> Tag {
         match query {
             None => self.tag(Kind::Url, &[path.as_bytes()]),
-            Some(query) => self.tag(Kind::Url, &[path.as_bytes(), b"?", query.as_bytes()]),
+            Some(query) => self.tag(Kind::Url, &[path.as_bytes(), b"?", query]),
         }
     }
 
     /// [`url`](Self::url) of a URI.
     pub(crate) fn uri(self, uri: &Uri) -> Tag {
-        self.url(uri.path(), uri.query())
+        self.url(uri.path(), uri.query().map(str::as_bytes))
     }
 
     /// What all entries of a route have.
@@ -171,7 +174,7 @@ mod tests {
         for (at, tag) in all.iter().enumerate() {
             assert!(!all[..at].contains(tag), "{at}");
         }
-        assert_eq!(a.uri(&"https://one.example/x?y".parse().unwrap()), a.url("/x", Some("y")));
-        assert_ne!(a.url("/x", None), a.url("/x", Some("")));
+        assert_eq!(a.uri(&"https://one.example/x?y".parse().unwrap()), a.url("/x", Some(b"y")));
+        assert_ne!(a.url("/x", None), a.url("/x", Some(b"")));
     }
 }

@@ -128,6 +128,8 @@ impl Breaker {
             }
             // The first connects are under way: that is no failure yet.
             Err(StoreError::Unavailable) if self.store.last_error().is_none() => {}
+            // Others must not be kept from what answers them.
+            Err(_) if self.store.answers_in_part() => {}
             Err(error) => self.failed(leave, error),
         }
     }

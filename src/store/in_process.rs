@@ -1,5 +1,7 @@
 //! A store in this process, for tests without a server.
 
+mod journal;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,13 +10,14 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use self::journal::MemoryJournal;
+use super::{GivenBack, Journal, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
 use crate::key::Key;
 
 /// Leases given back that a waiter may be behind. One that is further behind wakes for nothing, which it bears.
 const BACKLOG: usize = 256;
 
-/// A [`Store`] in this process: a bounded map, with [`Leases`]. To share it, share the `Arc` that the builder takes.
+/// A [`Store`] in this process: a bounded map, with [`Leases`] and a [`Journal`]. To share it, share the `Arc` that the builder takes.
 ///
 /// Lives are counted on tokio's clock, which tests can pause and advance. Over its bound the oldest value goes.
 ///
@@ -36,6 +39,7 @@ const BACKLOG: usize = 256;
 pub struct MemoryStore {
     state: Mutex<State>,
     given_back: broadcast::Sender<Key>,
+    journal: MemoryJournal,
     max_entries: usize,
 }
 
@@ -124,7 +128,8 @@ impl MemoryStore {
     #[must_use]
     pub fn new(max_entries: usize) -> Self {
         let (given_back, _) = broadcast::channel(BACKLOG);
-        Self { state: Mutex::default(), given_back, max_entries: max_entries.max(1) }
+        let journal = MemoryJournal::new();
+        Self { state: Mutex::default(), given_back, journal, max_entries: max_entries.max(1) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -168,6 +173,10 @@ impl Store for MemoryStore {
 
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
+    }
+
+    fn journal(&self) -> Option<&dyn Journal> {
+        Some(&self.journal)
     }
 
     fn status(&self) -> StoreFuture<'_, StoreStatus> {
@@ -231,13 +240,13 @@ impl Leases for MemoryStore {
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a> {
         // Now and not when it is polled: what is given back from here on counts.
-        let mut given_back = self.given_back.subscribe();
+        let (mut given_back, key) = (self.given_back.subscribe(), *key);
         Box::pin(async move {
             loop {
                 match given_back.recv().await {
-                    Ok(other) if other == *key => return true,
+                    Ok(other) if other == key => return true,
                     Ok(_) => {}
                     // Too many words at once. The sender lives in `self`: the channel can't be closed.
                     Err(_) => return false,

@@ -104,7 +104,9 @@ pub struct Appended {
 }
 
 impl Append {
-    pub(crate) fn new(fields: Vec<(Bytes, Bytes)>, head: Bytes, mode: AppendMode) -> Self {
+    /// Of an entry whose place the server finds.
+    #[must_use]
+    pub const fn new(fields: Vec<(Bytes, Bytes)>, head: Bytes, mode: AppendMode) -> Self {
         Self { id: None, fields, head, mode }
     }
 }

@@ -130,6 +130,11 @@ impl Memory {
         }
     }
 
+    /// Removes what is there.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.cache.remove(key);
+    }
+
     /// Removes `entry` itself. False if another value has its place.
     pub(crate) fn remove_if_same(&self, entry: &Arc<Entry>) -> bool {
         let is_same = |held: &Cached| matches!(held, Cached::Entry(held) if Arc::ptr_eq(held, entry));

@@ -1,6 +1,7 @@
 //! The tiers that hold entries.
 
 mod breaker;
+mod erase;
 #[cfg(feature = "test-util")]
 mod fault;
 #[cfg(feature = "test-util")]
@@ -10,6 +11,7 @@ mod lease;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod sealed;
 #[cfg(test)]
 mod testing;
 mod tiers;
@@ -25,6 +27,7 @@ pub(crate) use self::lease::Held;
 pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+pub(crate) use self::sealed::SealedStore;
 pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, Unanswered, is_of_use};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
@@ -73,7 +76,8 @@ pub enum StoreError {
 ///
 /// After 5 failed lookups in a row a circuit breaker opens, and of all the methods that ask the server only
 /// [`probe`](Self::probe) is called until it succeeds. [`StoreError::Unavailable`] counts as a failure if
-/// [`last_error`](Self::last_error) says why: while the first connects are under way it doesn't.
+/// [`last_error`](Self::last_error) says why: while the first connects are under way it doesn't. No failure counts while
+/// the store [answers in part](Self::answers_in_part).
 pub trait Store: Send + Sync + 'static {
     /// The value under `key`, if there is one.
     fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>>;
@@ -121,6 +125,12 @@ pub trait Store: Send + Sync + 'static {
     fn last_error(&self) -> Option<String> {
         None
     }
+
+    /// Whether a part of the store answers while another fails, as one node of a Cluster: failed lookups don't open the
+    /// circuit breaker then. Asked after each of them; must not wait. Default: false.
+    fn answers_in_part(&self) -> bool {
+        false
+    }
 }
 
 /// Leases of a [`Store`]: whoever holds the lease of a key fills it, and the other processes wait.
@@ -148,7 +158,7 @@ pub trait Leases: Send + Sync {
     /// True when a lease of `key` is given back, with a value or without, by any process after this call. False when one
     /// may have been, because words were missed. It may also miss the word and not know: callers look for themselves from
     /// time to time, and have a time limit of their own.
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a>;
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a>;
 }
 
 /// A holder's proof that it has, or had, a lease: bytes that only their [`Leases`] reads.

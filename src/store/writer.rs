@@ -8,6 +8,8 @@
 //!
 //! While the circuit breaker is open nothing is written: what comes is dropped, and so is what waits.
 
+mod withdraw;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,6 +80,8 @@ struct Shared {
     releases: AtomicUsize,
     /// The drain has more to do.
     more: Notify,
+    /// A write is done.
+    done: Notify,
     /// The queue is empty, or a lease was given back.
     empty: Notify,
 }
@@ -107,6 +111,7 @@ impl Writer {
             queue: Mutex::default(),
             releases: AtomicUsize::new(0),
             more: Notify::new(),
+            done: Notify::new(),
             empty: Notify::new(),
         }))
     }
@@ -348,6 +353,7 @@ impl Drain {
             let mut queue = shared.lock();
             if let Some(done) = done {
                 queue.done(&done);
+                shared.done.notify_waiters();
             }
             if queue.status.queued_entries == 0 {
                 queue.draining = false;
@@ -375,6 +381,7 @@ impl Drop for Drain {
         };
         *queue = Queue { status, ..Queue::default() };
         drop(queue);
+        self.shared.done.notify_waiters();
         self.shared.empty.notify_waiters();
     }
 }

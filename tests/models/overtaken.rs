@@ -59,8 +59,7 @@ fn the_end_of_an_overtaken_fill_leaves_the_newer_one_its_place() {
             let Joined::Lead(mut old, waiter) = world.flights.join(Key(0), Stamp(0), never) else {
                 panic!("nobody fills")
             };
-            let Joined::Lead(newer, newer_waiter) =
-                world.flights.join(Key(0), Stamp(1), |stamp| stamp.0 < 1)
+            let Joined::Lead(newer, newer_waiter) = world.flights.join(Key(0), Stamp(1), |stamp| stamp.0 < 1)
             else {
                 panic!("it was joined though it was overtaken")
             };

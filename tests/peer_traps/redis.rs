@@ -57,7 +57,9 @@ async fn requests_share_a_few_connections_and_a_closed_list_of_commands() {
     assert!(connections < 20, "{connections} connections for 200 requests");
 
     let commands = redis.cli(&["INFO", "commandstats"]);
-    assert_eq!(figure(&commands, "cmdstat_get:calls="), 200, "one GET for each: {commands}");
+    // The journal's tail asks for its head about once a second.
+    let gets = figure(&commands, "cmdstat_get:calls=");
+    assert!((200..220).contains(&gets), "one GET for each: {commands}");
     assert_eq!(figure(&commands, "cmdstat_set:calls="), 200, "one SET for each: {commands}");
     // A lane is probed when it opens or owes replies, and not for a request.
     assert!(figure(&commands, "cmdstat_ping:calls=") < 20, "{commands}");
@@ -65,9 +67,8 @@ async fn requests_share_a_few_connections_and_a_closed_list_of_commands() {
         assert!(!commands.contains(&format!("cmdstat_{never}")), "{never} in {commands}");
     }
     // No entry without an end, even if the process dies the moment after.
-    let keys = redis.cli(&["KEYS", "*"]);
-    for key in keys.lines() {
-        let left: i64 = redis.cli(&["PTTL", key.trim()]).trim().parse().unwrap();
+    for key in redis.keys() {
+        let left: i64 = redis.cli(&["PTTL", &key]).trim().parse().unwrap();
         assert!((1..=60_000).contains(&left), "{left} ms left");
     }
 }
@@ -93,10 +94,11 @@ async fn keys_have_all_their_256_bits() {
 async fn an_entry_is_little_more_than_its_body() {
     let redis = RedisServer::start();
     let (cache, site) = over_redis(&redis, || ok((0..=255).cycle().take(100_000).collect::<Vec<u8>>()));
+    assert!(is_ready(&cache).await);
     site.get("/").await;
     cache.settled().await;
-    let key = redis.cli(&["KEYS", "*"]);
-    let length: usize = redis.cli(&["STRLEN", key.trim()]).trim().parse().unwrap();
+    let keys = redis.keys();
+    let length: usize = redis.cli(&["STRLEN", &keys[0]]).trim().parse().unwrap();
     assert!((100_000..100_512).contains(&length), "{length} bytes");
 }
 
@@ -139,6 +141,7 @@ async fn a_connect_that_hangs_is_given_up_and_tried_again() {
 async fn a_lookup_has_the_time_that_was_configured_and_not_the_clients_500_ms() {
     let redis = RedisServer::start();
     let (first, site) = over_redis(&redis, || ok("page"));
+    assert!(is_ready(&first).await);
     site.get("/").await;
     first.settled().await;
     let (second, site) = over_redis(&redis, || ok("not asked"));
@@ -153,6 +156,7 @@ async fn an_entry_from_redis_is_no_fresher_in_memory_than_it_was() {
     let redis = RedisServer::start();
     let aged = || ok_with(&[("age", "50"), ("cache-control", "max-age=60")], "page");
     let (first, site) = over_redis(&redis, aged);
+    assert!(is_ready(&first).await);
     site.get("/").await;
     first.settled().await;
     let (second, site) = over_redis(&redis, || ok("not asked"));
@@ -184,6 +188,7 @@ async fn a_stale_entry_of_the_shared_tier_is_not_taken_for_a_fresh_one() {
 async fn dropping_handles_layers_and_services_stops_no_work() {
     let redis = RedisServer::start();
     let (cache, site) = over_redis(&redis, || ok("page"));
+    assert!(is_ready(&cache).await);
     drop(cache.layer(Policy::ttl(MINUTE)));
     drop(cache.clone());
     drop(site.service.clone());
@@ -194,5 +199,5 @@ async fn dropping_handles_layers_and_services_stops_no_work() {
     site.get("/b").await;
     drop(site);
     last.settled().await;
-    assert_eq!(redis.cli(&["DBSIZE"]).trim(), "2");
+    assert_eq!(redis.keys().len(), 2);
 }

@@ -3,4 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod delay;
+mod figures;
+mod forged;
+mod lost;
 mod nodes;
+mod outages;
+mod overtaken;
+mod team;

@@ -38,8 +38,7 @@ impl Cluster {
 
     /// Milliseconds that the only key lives on.
     fn life(&self) -> u64 {
-        let key = self.redis.cli(&["KEYS", "*"]);
-        self.redis.cli(&["PTTL", key.trim()]).trim().parse().unwrap()
+        self.redis.cli(&["PTTL", &self.redis.keys()[0]]).trim().parse().unwrap()
     }
 }
 

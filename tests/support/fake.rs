@@ -1,5 +1,6 @@
 //! A scripted server, for answers that a real one can't be made to give on demand.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ pub struct FakeRedis {
 
 struct Shared {
     reply: Mutex<Option<String>>,
+    /// By command.
+    replies: Mutex<HashMap<String, String>>,
     commands: Mutex<Vec<Vec<String>>>,
     connections: Mutex<Vec<TcpStream>>,
     closed: AtomicBool,
@@ -36,6 +39,7 @@ impl FakeRedis {
         let port = socket.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
             reply: Mutex::new(reply),
+            replies: Mutex::default(),
             commands: Mutex::default(),
             connections: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -60,6 +64,11 @@ impl FakeRedis {
     /// From now on every command is answered with `reply`; `None`: never.
     pub fn answer(&self, reply: Option<&str>) {
         *self.shared.reply.lock().unwrap() = reply.map(str::to_owned);
+    }
+
+    /// From now on this command is answered with `reply`, whatever the others are.
+    pub fn answer_to(&self, command: &str, reply: &str) {
+        self.shared.replies.lock().unwrap().insert(command.to_owned(), reply.to_owned());
     }
 
     /// The commands that came, oldest first, with their arguments.
@@ -102,8 +111,9 @@ fn listen(socket: &TcpListener, shared: &Arc<Shared>) {
 fn serve(connection: TcpStream, shared: &Shared) {
     let mut connection = BufReader::new(connection);
     while let Some(command) = command(&mut connection) {
+        let own = command.first().and_then(|name| shared.replies.lock().unwrap().get(name).cloned());
         shared.commands.lock().unwrap().push(command);
-        let reply = shared.reply.lock().unwrap().clone();
+        let reply = own.or_else(|| shared.reply.lock().unwrap().clone());
         if let Some(reply) = reply
             && connection.get_mut().write_all(reply.as_bytes()).is_err()
         {

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "tls")]
 pub mod certificates;
+mod cluster;
 mod fake;
 mod hoard;
 pub mod http;
@@ -13,6 +14,7 @@ pub mod program;
 #[cfg(feature = "redis")]
 pub mod proxy;
 mod redis;
+mod sentinel;
 pub mod site;
 #[cfg(feature = "redis")]
 pub mod store;
@@ -20,9 +22,11 @@ pub mod store;
 use std::future::Future;
 use std::time::Duration;
 
+pub use self::cluster::RedisCluster;
 pub use self::fake::FakeRedis;
 pub use self::hoard::Hoard;
 pub use self::redis::RedisServer;
+pub use self::sentinel::Watched;
 
 /// How long a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -101,12 +101,25 @@ impl Reply {
 
 /// Sends a request to a server and reads its whole answer.
 pub async fn fetch(address: SocketAddr, method: Method, target: &str, body: &str) -> Reply {
-    let request = Request::builder()
+    fetch_with(address, method, target, &[], body).await
+}
+
+/// [`fetch`] with fields.
+pub async fn fetch_with(
+    address: SocketAddr,
+    method: Method,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let mut request = Request::builder()
         .method(method)
         .uri(format!("http://{address}{target}"))
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
-        .unwrap();
+        .header("content-type", "application/json");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
     let answered = async {
         let (parts, body) = client().request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();

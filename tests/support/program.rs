@@ -9,8 +9,9 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// Variables that the caller's environment must not bring in.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "ADDR",
+    "ADMIN_TOKEN",
     "RUST_LOG",
     "ENABLE_CACHE",
     "REDIS_URL",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub enum Fault {
     None,
     /// Reads it and never answers. A connection that lost a command so stays silent for good.
     BlackHole,
+    /// Does so with `XREAD`, by which the purge journal is waited for, and forwards all else.
+    BlackHoleTails,
     /// Forwards it, and resets the connection after half of the reply.
     CutReplies,
     /// Answers with bytes that are no protocol.
@@ -26,7 +29,7 @@ pub enum Fault {
     Loading,
 }
 
-/// Commands by name. Those that set up a connection count as `handshake`, the circuit breaker's `GET` as `probe`, and
+/// Commands by name. Those that set up a connection count as `handshake`, the stats' question for the uptime too, the circuit breaker's `GET` as `probe`, and
 /// a connection itself as `connect`.
 pub type Commands = BTreeMap<String, u64>;
 
@@ -39,11 +42,13 @@ pub struct Proxy {
 }
 
 struct Shared {
-    server: u16,
+    server: AtomicU16,
     fault: Mutex<Fault>,
     commands: Mutex<Commands>,
     /// Changes when connections that lost a command are reset.
     resets: watch::Sender<()>,
+    /// Changes when all connections are reset.
+    cuts: watch::Sender<()>,
 }
 
 impl Proxy {
@@ -53,10 +58,11 @@ impl Proxy {
         listener.set_nonblocking(true).expect("a socket for tokio");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
-            server,
+            server: AtomicU16::new(server),
             fault: Mutex::new(Fault::None),
             commands: Mutex::default(),
             resets: watch::Sender::new(()),
+            cuts: watch::Sender::new(()),
         });
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn({
@@ -87,6 +93,16 @@ impl Proxy {
     /// Resets the connections that lost a command.
     pub fn reset_lost(&self) {
         self.shared.resets.send_replace(());
+    }
+
+    /// From now on new connections lead to the server on the loopback port `server`.
+    pub fn switch(&self, server: u16) {
+        self.shared.server.store(server, Ordering::SeqCst);
+    }
+
+    /// Resets all connections.
+    pub fn cut(&self) {
+        self.shared.cuts.send_replace(());
     }
 
     /// The commands that came so far, whatever became of them; also those that no server was there for.
@@ -120,10 +136,10 @@ impl Shared {
     }
 
     /// Takes the first whole command out of `asked`, and counts it.
-    fn take(&self, asked: &mut Vec<u8>) -> Option<Vec<u8>> {
+    fn take(&self, asked: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
         let (name, length) = command(asked)?;
-        self.count(name);
-        Some(asked.drain(..length).collect())
+        self.count(name.clone());
+        Some((name, asked.drain(..length).collect()))
     }
 }
 
@@ -137,15 +153,17 @@ async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.server)).await else {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.server.load(Ordering::SeqCst))).await else {
         return lose(client, &shared).await;
     };
     let _ = server.set_nodelay(true);
     let mut noise = Noise(u64::from(client.peer_addr().map_or(1, |peer| peer.port())));
     let (mut asked, mut replied) = (Vec::new(), Vec::new());
     let (mut lost, mut resets) = (false, shared.resets.subscribe());
+    let mut cuts = shared.cuts.subscribe();
     loop {
         tokio::select! {
+            _ = cuts.changed() => return reset(client),
             _ = resets.changed() => {
                 if lost {
                     return reset(client);
@@ -155,9 +173,9 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
                 if !matches!(read, Ok(1..)) {
                     return;
                 }
-                while let Some(bytes) = shared.take(&mut asked) {
+                while let Some((name, bytes)) = shared.take(&mut asked) {
                     let fault = *shared.fault.lock().unwrap();
-                    lost |= fault == Fault::BlackHole;
+                    lost |= fault == Fault::BlackHole || (fault == Fault::BlackHoleTails && name == "XREAD");
                     let done = match fault {
                         _ if lost => Ok(()),
                         Fault::Garbage => client.write_all(&noise.bytes()).await,
@@ -228,6 +246,9 @@ fn command(bytes: &[u8]) -> Option<(String, usize)> {
     let name = words.first()?.to_uppercase();
     let counted = match (name.as_str(), words.get(1)) {
         ("CLIENT" | "HELLO" | "AUTH" | "SELECT", _) => "handshake".to_owned(),
+        ("INFO", Some(section)) if ["server", "replication"].contains(&section.as_str()) => {
+            "handshake".to_owned()
+        }
         ("GET", Some(key)) if key.ends_with(":v1:probe") => "probe".to_owned(),
         _ => name,
     };

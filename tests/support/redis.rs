@@ -52,7 +52,7 @@ impl RedisServer {
         let password = args.windows(2).find(|pair| pair[0] == "--requirepass").map(|pair| pair[1].to_owned());
         let mut server = Self {
             process: None,
-            port: free_port(),
+            port: port_for(args),
             tls_port: tls.then(free_port),
             directory,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
@@ -63,7 +63,7 @@ impl RedisServer {
             if server.launch() {
                 return server;
             }
-            server.port = free_port();
+            server.port = port_for(args);
             server.tls_port = tls.then(free_port);
         }
         panic!("redis-server doesn't start");
@@ -115,6 +115,11 @@ impl RedisServer {
         assert!(self.launch(), "redis-server doesn't start again on port {}", self.port);
     }
 
+    /// Whether the server wasn't stopped.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Freezes the server: connections stay, and nothing answers.
     pub fn pause(&self) {
         self.signal("-STOP");
@@ -136,9 +141,10 @@ impl RedisServer {
         self.try_call(command).expect("the server's reply")
     }
 
-    /// The names of all keys, sorted.
+    /// The names of all keys but those of purge journals, sorted.
     pub fn keys(&self) -> Vec<String> {
         let mut keys: Vec<_> = self.cli(&["KEYS", "*"]).lines().map(str::to_owned).collect();
+        keys.retain(|key| !key.ends_with(":v1:j}") && !key.ends_with(":v1:j}:h"));
         keys.sort();
         keys
     }
@@ -216,8 +222,24 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+/// A free port; for a Cluster's node one whose bus, ten thousand above, is free too.
+fn port_for(args: &[&str]) -> u16 {
+    if !args.contains(&"--cluster-enabled") {
+        return free_port();
+    }
+    let has_bus = |port: &u16| *port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok();
+    (0..1000).map(|_| free_port()).find(has_bus).expect("two free ports")
+}
+
+/// The reply of whoever listens on this port, as [`RedisServer::call`] gives it.
+pub(super) fn call_at(port: u16, command: &[&[u8]]) -> std::io::Result<Vec<u8>> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    ask(&mut BufReader::new(stream), command)
 }
 
 fn ask(server: &mut BufReader<TcpStream>, command: &[&[u8]]) -> std::io::Result<Vec<u8>> {

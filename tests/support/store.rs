@@ -42,13 +42,18 @@ pub async fn connected(server: &RedisServer) -> Arc<RedisStore> {
 
 /// Makes the user of the ACL rule in the docs. The URL for it.
 pub fn documented_user(server: &RedisServer) -> String {
+    add_documented_user(server);
+    server.url().replace("redis://", "redis://cache:secret@")
+}
+
+/// Makes the user of the ACL rule in the docs.
+pub fn add_documented_user(server: &RedisServer) {
     let rule = include_str!("../../src/docs/crate.md")
         .lines()
         .find_map(|line| line.strip_prefix("ACL SETUSER cache "))
         .expect("the rule in the docs");
     let command: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
     assert_eq!(server.cli(&command).trim(), "OK");
-    server.url().replace("redis://", "redis://cache:secret@")
 }
 
 /// A key of one repeated byte.

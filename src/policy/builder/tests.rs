@@ -33,6 +33,8 @@ fn full() -> Policy<BodyKey> {
         .refresh_ahead(0.5)
         .jitter(0.25)
         .lease(Duration::from_secs(4))
+        .tags(["items", "item:{id}"])
+        .tag_fields(["Cache-Tag"])
         .strict()
         .key_body(20)
         .canonical_json()
@@ -69,6 +71,8 @@ fn every_method_writes_its_field() {
         refresh_ahead: Some(0.5),
         jitter: 0.25,
         lease: Some(Duration::from_secs(4)),
+        tags: vec!["items".to_owned(), "item:{id}".to_owned()],
+        tag_fields: vec!["Cache-Tag".to_owned()],
         strict: true,
     };
     assert_eq!(*full().config(), expected);

@@ -70,6 +70,7 @@ fn every_bad_value_is_an_error_that_names_its_field() {
         (wrong(|c| c.label = Some("\u{7f}".to_owned())), "label"),
         (wrong(|c| c.label = Some("\u{e9}".to_owned())), "label"),
         (wrong(|c| c.canonical_json = true), "canonical_json"),
+        (wrong(|c| c.tag_fields = strings(&["x-tags"])), "tag_fields"),
     ] {
         assert!(error.starts_with(&format!("policy field `{field}`: ")), "{field}: {error:?}");
     }

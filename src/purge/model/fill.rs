@@ -21,8 +21,8 @@ impl Sim {
             if own.start != start {
                 return flight.done.set(true);
             }
-            let late = !rules.keep(Rule::StampAtStart)
-                || base.is_some() && !rules.keep(Rule::RevalidationStamp);
+            let late =
+                !rules.keep(Rule::StampAtStart) || base.is_some() && !rules.keep(Rule::RevalidationStamp);
             let stamp = if late { own.state.stamp(now + 1) } else { flight.stamp };
             let entry = Entry { key, version, stamp, begun: flight.begun };
             flight.entry.set(Some(entry));

@@ -61,9 +61,8 @@ impl Sim {
             let now = world.now;
             own.kept.retain(|(made, at)| {
                 let made = &mut world.purges[*made];
-                let taken = *at <= until
-                    && (made.soft || !soft)
-                    && (tags.contains(&made.tag) || tags.contains(&ALL));
+                let taken =
+                    *at <= until && (made.soft || !soft) && (tags.contains(&made.tag) || tags.contains(&ALL));
                 if taken {
                     made.returned = Some(now);
                 }

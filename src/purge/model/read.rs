@@ -161,7 +161,8 @@ impl Sim {
                 state.mark().filter(|_| state.is_ready())
             };
             let Some(mark) = mark else { return Ok(false) };
-            let records = self.on_lane(asked.node, asked.start, |journal| journal.range(mark.id, size)).await?;
+            let records =
+                self.on_lane(asked.node, asked.start, |journal| journal.range(mark.id, size)).await?;
             let own = &mut self.world().nodes[asked.node];
             if own.follow(mark, &records, inclusive).is_err() || own.state.is_exhausted() {
                 own.doubt();

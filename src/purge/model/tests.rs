@@ -75,12 +75,33 @@ fn broken_journals_are_caught() {
 fn table() {
     use Rule::*;
     for rule in [
-        StampAtStart, CheckBeforeStore, CatchUp, Regress, CheckMemory, Follower, TailInclusive, StrictInclusive, Identity,
-        LostIsStrict, StrictAfter, HardIsNoBase, RevalidationStamp, Grace, Heartbeat, HeadIndex, HeadAtOnce, HoleEndsEpoch,
-        TrimById, RenewEpoch, OfflineHolds, ReplayThenForget,
+        StampAtStart,
+        CheckBeforeStore,
+        CatchUp,
+        Regress,
+        CheckMemory,
+        Follower,
+        TailInclusive,
+        StrictInclusive,
+        Identity,
+        LostIsStrict,
+        StrictAfter,
+        HardIsNoBase,
+        RevalidationStamp,
+        Grace,
+        Heartbeat,
+        HeadIndex,
+        HeadAtOnce,
+        HoleEndsEpoch,
+        TrimById,
+        RenewEpoch,
+        OfflineHolds,
+        ReplayThenForget,
     ] {
         match caught(rule, 20_000) {
-            Some((seed, violation)) => println!("{rule:?}: {seed}: {}", &violation[..60.min(violation.len())]),
+            Some((seed, violation)) => {
+                println!("{rule:?}: {seed}: {}", &violation[..60.min(violation.len())])
+            }
             None => println!("{rule:?}: -"),
         }
     }

@@ -362,8 +362,10 @@ fn step_of(job: &mut Job) -> bool {
 /// Lets others take steps.
 pub(super) async fn step() {
     let mut stepped = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut stepped, true) { Poll::Ready(()) } else { Poll::Pending })
-        .await;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut stepped, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 /// Numbers from a seed: xorshift64*.

@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::{FaultStore, Operation, Shared, Strike};
 use crate::key::Key;
-use crate::store::{GivenBack, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
+use crate::store::{
+    GivenBack, Journal, Lease, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus,
+};
 
 /// `operation`, after what strikes it.
-async fn after<T>(
+pub(super) async fn after<T>(
     strike: Option<Strike>,
     operation: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -70,6 +72,10 @@ impl Store for FaultStore {
         self.0.inner.leases().map(|_| &*self.0 as &dyn Leases)
     }
 
+    fn journal(&self) -> Option<&dyn Journal> {
+        self.0.inner.journal().map(|_| &self.0 as &dyn Journal)
+    }
+
     fn status(&self) -> StoreFuture<'_, StoreStatus> {
         let strike = self.0.strike(Operation::Status, None);
         Box::pin(after(strike, async move { self.0.inner.status().await }))
@@ -81,6 +87,10 @@ impl Store for FaultStore {
 
     fn last_error(&self) -> Option<String> {
         self.0.inner.last_error()
+    }
+
+    fn answers_in_part(&self) -> bool {
+        self.0.inner.answers_in_part()
     }
 }
 
@@ -115,7 +125,7 @@ impl Leases for Shared {
         Box::pin(after(strike, async move { self.inner_leases()?.release(key, lease).await }))
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a> {
         let strike = self.strike(Operation::GivenBack, Some(key));
         // Asked for now: what is given back from here on counts, whenever the future is polled.
         let given_back = self.inner_leases().map(|leases| leases.given_back(key));

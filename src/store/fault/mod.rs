@@ -5,6 +5,7 @@
 //! for, and the first one that is due strikes.
 
 mod forward;
+mod journal;
 mod operation;
 mod rule;
 
@@ -31,7 +32,7 @@ use crate::store::{Store, StoreError};
 ///
 /// Clones are one store. Keep one, to inject faults and to lift them while the service runs.
 ///
-/// Struck can be every operation, also those of [`Leases`](crate::Leases); [`pool`](Store::pool),
+/// Struck can be every operation, also those of [`Leases`](crate::Leases) and the [`Journal`](crate::Journal); [`pool`](Store::pool),
 /// [`last_error`](Store::last_error) and [`suspend`](Store::suspend) go through as they are. What was struck goes to
 /// the store behind after its delay or hang, and not at all if it fails. Nothing runs in the background: an operation
 /// whose future is dropped is over.

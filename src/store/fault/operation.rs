@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// An operation of a [`Store`](crate::Store), or of its [`Leases`](crate::Leases), that a [`Fault`](super::Fault) can
-/// strike.
+/// An operation of a [`Store`](crate::Store), of its [`Leases`](crate::Leases) or its [`Journal`](crate::Journal), that a
+/// [`Fault`](super::Fault) can strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -27,6 +27,18 @@ pub enum Operation {
     Release,
     /// [`Leases::given_back`](crate::Leases::given_back). It knows no errors: struck by one, it hangs.
     GivenBack,
+    /// [`Journal::append`](crate::Journal::append), [`Journal::head`](crate::Journal::head) and
+    /// [`Journal::range`](crate::Journal::range).
+    Journal,
+    /// [`Journal::tail`](crate::Journal::tail), and what is asked of the [`Tail`](crate::Tail).
+    Tail,
+}
+
+impl Operation {
+    /// Whether it also comes by itself, whatever is asked of the cache.
+    pub(super) const fn is_spontaneous(self) -> bool {
+        matches!(self, Self::Journal | Self::Tail)
+    }
 }
 
 /// How many operations of each kind came, and how many of them were struck.

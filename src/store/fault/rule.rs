@@ -8,7 +8,9 @@ use super::operation::Operation;
 use crate::key::Key;
 use crate::store::StoreError;
 
-/// What [`FaultStore::inject`](super::FaultStore::inject) does to operations: to all of them, unless it is narrowed.
+/// What [`FaultStore::inject`](super::FaultStore::inject) does to operations: to all of them, unless it is narrowed. But
+/// [`Operation::Journal`] and [`Operation::Tail`] are struck only if [`on`](Self::on) names them: they also come by
+/// themselves, and what a script or a seed strikes shall not depend on when.
 ///
 /// ```
 /// use std::time::Duration;
@@ -197,7 +199,10 @@ impl Fault {
     pub(super) fn is_for(&self, operation: Operation, key: Option<&Key>) -> bool {
         let corrupts = matches!(self.kind, Kind::Same(Effect::Corrupt(_)));
         (operation == Operation::Get || !corrupts)
-            && self.operations.as_ref().is_none_or(|operations| operations.contains(&operation))
+            && match &self.operations {
+                Some(operations) => operations.contains(&operation),
+                None => !operation.is_spontaneous(),
+            }
             && self.keys.as_ref().is_none_or(|Keys(keys)| key.is_some_and(|key| keys(key)))
     }
 

@@ -93,7 +93,7 @@ impl Leases for Lending {
         })
     }
 
-    fn given_back<'a>(&'a self, _: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, _: &Key) -> GivenBack<'a> {
         Box::pin(pending())
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn server(code: &str) -> StoreError {
     let code = if known { code } else { "ERR" };
     let meaning = match code {
         "EXECABORT" => "the transaction was refused",
+        "UNBLOCKED" => "the server became a replica",
         "LOADING" => "the server is loading its data",
         "NOAUTH" => "the server asks for a password",
         "WRONGPASS" => "the server refuses the user or the password",

@@ -72,9 +72,8 @@ fn id(reply: Option<Value>, name: &str) -> Result<String, StoreError> {
         }
         Some(reply) => {
             let info = String::from_redis_value(reply).unwrap_or_default();
-            let id = super::field(&info, name).filter(|id| {
-                id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            });
+            let id = super::figures::field(&info, name)
+                .filter(|id| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             Ok(id.unwrap_or_default().to_owned())
         }
         None => Ok(String::new()),
@@ -106,7 +105,9 @@ impl Trust {
     pub(super) fn set(&self, server: Option<&str>) {
         self.trusted.store(server.map_or(NONE, mark), Ordering::Release);
         if server.is_some_and(str::is_empty) && !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!("Redis doesn't tell who it is (INFO): purges may be missed when another server takes over");
+            tracing::warn!(
+                "Redis doesn't tell who it is (INFO): purges may be missed when another server takes over"
+            );
         }
     }
 

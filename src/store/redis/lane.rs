@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::failure;
 use super::identity::Identity;
+use super::settings::Address;
 use crate::store::StoreError;
 
 /// One connection. The counters are statistics and hints: nothing is ordered by them, so they are relaxed.
@@ -16,6 +17,7 @@ pub(super) struct Lane {
     connection: MultiplexedConnection,
     /// The server that it leads to.
     server: Identity,
+    home: Option<Address>,
     /// Requests that wait for a reply.
     outstanding: AtomicUsize,
     /// Replies that a request got.
@@ -33,6 +35,7 @@ impl Lane {
         Self {
             connection,
             server,
+            home: None,
             outstanding: AtomicUsize::new(0),
             replies: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
@@ -42,16 +45,28 @@ impl Lane {
         }
     }
 
+    /// The same lane, to the server at `home`.
+    pub(super) fn at(self, home: Option<Address>) -> Self {
+        Self { home, ..self }
+    }
+
+    /// The server it leads to, if sentinels told.
+    pub(super) fn home(&self) -> Option<&Address> {
+        self.home.as_ref()
+    }
+
     /// Sends `command` and waits for its reply, without a limit: the caller has one.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
+        self.ask(command).await.and_then(accepted)
+    }
+
+    /// The same. The command's refusal is a [`Value::ServerError`].
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
         let mut connection = self.connection.clone();
         let turn = Turn::start(self);
         let reply = connection.send_packed_command(command).await;
         turn.end();
-        match reply {
-            Ok(Value::ServerError(error)) => Err(failure::server(error.code())),
-            reply => self.judge(reply),
-        }
+        self.judge(reply)
     }
 
     /// Sends all of `commands` at once. A command's refusal is a [`Value::ServerError`] in its place.
@@ -137,6 +152,14 @@ impl Lane {
 
     pub(super) fn abandoned(&self) -> u64 {
         self.abandoned.load(Relaxed)
+    }
+}
+
+/// A reply that isn't a refusal.
+pub(super) fn accepted(reply: Value) -> Result<Value, StoreError> {
+    match reply {
+        Value::ServerError(error) => Err(failure::server(error.code())),
+        reply => Ok(reply),
     }
 }
 

@@ -18,6 +18,7 @@ use super::identity::Trust;
 use super::keeper::{Slot, keep, try_once};
 use super::lane::Lane;
 use super::manager::Manager;
+use super::sentinel::Sentinels;
 use super::settings::Settings;
 use super::trouble::Trouble;
 use crate::error::ConfigError;
@@ -55,6 +56,8 @@ pub(super) struct Lanes {
     crowd: Crowd,
     trouble: Trouble,
     trust: Trust,
+    /// Who tells where the server is.
+    sentinels: Option<Arc<Sentinels>>,
     /// When a lane on demand last couldn't be had.
     refused: Mutex<Option<Instant>>,
     changed: Notify,
@@ -64,19 +67,16 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Lanes that connect on demand. `closed` ends their keepers.
-    pub(super) fn new(settings: Settings, closed: watch::Receiver<()>) -> Result<Self, ConfigError> {
+    pub(super) fn new(settings: &Settings, closed: watch::Receiver<()>) -> Result<Self, ConfigError> {
         let lanes = settings.max_lanes;
         let (reads, write) = match lanes {
             0 | 1 => (1, 0),
             2 => (1, 1),
             _ => (2, 2),
         };
-        if write == 0 {
-            tracing::warn!("one Redis connection: reads wait behind writes; allow at least 3");
-        }
         let bulk = (lanes > 3).then_some(3);
         let (reading, writing, both) = BUFFERS;
-        let pool = |buffer| pool(&settings, buffer);
+        let pool = |buffer| pool(settings, buffer);
         Ok(Self {
             slots: (0..lanes).map(|index| Slot::new(index > write)).collect(),
             reads,
@@ -88,6 +88,7 @@ impl Lanes {
             crowd: Crowd::new(),
             trouble: Trouble::default(),
             trust: Trust::new(),
+            sentinels: settings.sentinels.clone(),
             refused: Mutex::default(),
             changed: Notify::new(),
             suspended: watch::Sender::new(false),
@@ -171,6 +172,22 @@ impl Lanes {
                 sleep(REOPEN).await;
                 self.open();
             }
+        }
+    }
+
+    /// Whether a read lane is up, once that is known: its connect may be under way.
+    pub(super) async fn tried(self: &Arc<Self>) -> bool {
+        self.open();
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.up().is_some() {
+                return true;
+            }
+            if self.trouble.text().is_some() || !self.is_kept(0) {
+                return false;
+            }
+            changed.await;
         }
     }
 
@@ -287,6 +304,11 @@ impl Lanes {
         self.trouble.text()
     }
 
+    /// Who tells where the server is, if anybody.
+    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
+        self.sentinels.as_deref()
+    }
+
     pub(super) fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -354,8 +376,7 @@ fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError
     let limit = Some(settings.connect_timeout);
     let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
     let config = PoolConfig { timeouts, ..PoolConfig::new(settings.max_lanes) };
-    let manager = Manager::new(settings.server.clone(), settings.connect_timeout, buffer)
-        .map_err(|error| unusable(error.category().to_owned()))?;
+    let manager = Manager::new(settings, buffer).map_err(|error| unusable(error.category().to_owned()))?;
     Pool::builder(manager)
         .config(config)
         .runtime(Runtime::Tokio1)

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::{Pipeline, ServerError, Value};
 use tokio::runtime::Handle;
 
-use super::lanes::Lanes;
+use super::nodes::{Nodes, Role};
 use super::wake::Wake;
 use super::{LONGEST_LIFE, RedisStore, failure, within};
 use crate::clock::millis;
@@ -56,7 +56,7 @@ struct Powers {
 /// The part of the store that gives leases back, also for a request that is gone.
 #[derive(Clone)]
 pub(super) struct Returns {
-    lanes: Arc<Lanes>,
+    nodes: Nodes,
     powers: Arc<Powers>,
     write_timeout: Duration,
 }
@@ -94,7 +94,7 @@ impl RedisStore {
         let mut script = Pipeline::with_capacity(1);
         script.cmd("EVAL").arg(COMMIT).arg(2).arg(&name).arg(lease_name(&name)).arg(token).arg(seen);
         script.arg(value.as_ref()).arg(life).arg(self.wake.channel()).arg(Wake::message(key));
-        match self.ask(&script, value.len()).await? {
+        match self.returns.ask(&name, &script, value.len()).await? {
             Value::Int(put) => Ok(Some(put != 0)),
             Value::ServerError(error) if is_refusal(&error) => {
                 tracing::warn!("Redis refuses scripts: an entry whose lease was lost isn't held back");
@@ -104,16 +104,11 @@ impl RedisStore {
             reply => Err(unexpected(&reply)),
         }
     }
-
-    /// The reply to one command of about `size` bytes, over the lane for writes of that size.
-    async fn ask(&self, command: &Pipeline, size: usize) -> Result<Value, StoreError> {
-        self.returns.ask(command, size).await
-    }
 }
 
 impl Returns {
-    pub(super) fn new(lanes: &Arc<Lanes>, write_timeout: Duration) -> Self {
-        Self { lanes: Arc::clone(lanes), powers: Arc::default(), write_timeout }
+    pub(super) fn new(nodes: Nodes, write_timeout: Duration) -> Self {
+        Self { nodes, powers: Arc::default(), write_timeout }
     }
 
     /// Deletes the lease if it still has this token, by the first way that the server knows.
@@ -127,7 +122,7 @@ impl Returns {
                 Way::Script => command.cmd("EVAL").arg(RELEASE).arg(1).arg(name).arg(token),
                 Way::TwoSteps => {
                     command.cmd("GET").arg(name);
-                    match self.ask(&command, 0).await? {
+                    match self.ask(name, &command, 0).await? {
                         Value::BulkString(holder) if holder == token => {}
                         _ => return Ok(false),
                     }
@@ -135,7 +130,7 @@ impl Returns {
                     command.cmd("UNLINK").arg(name)
                 }
             };
-            match self.ask(&command, 0).await? {
+            match self.ask(name, &command, 0).await? {
                 Value::Int(deleted) => return Ok(deleted != 0),
                 Value::ServerError(error) if is_refusal(&error) => {
                     self.powers.refused_ways.fetch_max(refused, Relaxed);
@@ -146,13 +141,10 @@ impl Returns {
         Ok(false)
     }
 
-    /// The reply to one command of about `size` bytes, over the lane for writes of that size.
-    async fn ask(&self, command: &Pipeline, size: usize) -> Result<Value, StoreError> {
-        let replies = within(self.write_timeout, async {
-            let lane = self.lanes.write(size).await?;
-            lane.run_all(command).await
-        });
-        Ok(replies.await?.into_iter().next().unwrap_or(Value::Nil))
+    /// The reply to one command of about `size` bytes for the key `name`, over the lane for writes of that size.
+    async fn ask(&self, name: &str, command: &Pipeline, size: usize) -> Result<Value, StoreError> {
+        let replies = within(self.write_timeout, self.nodes.run(name, command, Role::Write(size))).await?;
+        Ok(replies.into_iter().next().unwrap_or(Value::Nil))
     }
 }
 
@@ -166,10 +158,12 @@ impl Leases for RedisStore {
             commands.cmd("GETRANGE").arg(&name).arg(-8).arg(-1);
             // On a read lane, though it writes: a request waits for it, and it is as small as a read. Not twice: the first
             // try may have taken the lease.
-            let lane = self.lanes.read().ok_or(StoreError::Unavailable)?;
             let taking = Taking::new(&self.returns, &name, &token);
-            let replies = within(self.lookup_timeout, lane.run_all(&commands)).await?;
-            taking.answered();
+            let replies = within(self.lookup_timeout, self.nodes.run(&name, &commands, Role::Read)).await;
+            if !matches!(replies, Err(StoreError::Timeout | StoreError::Connection(_))) {
+                taking.answered();
+            }
+            let replies = replies?;
             let mut replies = replies.into_iter();
             match replies.next() {
                 Some(Value::Okay) => {}
@@ -207,17 +201,18 @@ impl Leases for RedisStore {
     fn release<'a>(&'a self, key: &'a Key, lease: &'a Lease) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let (token, _) = split(lease)?;
-            if self.returns.delete_lease(&lease_name(&self.name(key)), token).await? {
+            let name = lease_name(&self.name(key));
+            if self.returns.delete_lease(&name, token).await? {
                 let mut word = Pipeline::with_capacity(1);
                 word.cmd("PUBLISH").arg(self.wake.channel()).arg(Wake::message(key));
                 // Refused or not: waiters look by themselves.
-                self.ask(&word, 0).await?;
+                self.returns.ask(&name, &word, 0).await?;
             }
             Ok(())
         })
     }
 
-    fn given_back<'a>(&'a self, key: &'a Key) -> GivenBack<'a> {
+    fn given_back<'a>(&'a self, key: &Key) -> GivenBack<'a> {
         Box::pin(self.wake.given_back(*key))
     }
 }
@@ -244,7 +239,7 @@ impl Taking {
 impl Drop for Taking {
     fn drop(&mut self) {
         let runtime =
-            Handle::try_current().ok().filter(|_| !self.answered && !self.returns.lanes.is_suspended());
+            Handle::try_current().ok().filter(|_| !self.answered && !self.returns.nodes.is_suspended());
         let Some(runtime) = runtime else { return };
         let (returns, name, token) =
             (self.returns.clone(), std::mem::take(&mut self.name), std::mem::take(&mut self.token));

@@ -6,6 +6,9 @@
 //!
 //! ```text
 //! settings   what the lanes need to know of the configuration
+//! nodes      the servers: which of them has a key
+//! sentinel   who is the master, where sentinels know
+//! cluster    which node has a slot; lanes for each
 //! tls        the files for TLS, and its errors in our words
 //! manager    deadpool's Manager: makes a lane, probes it before it is used again
 //! lane       one connection, and what is known of its health
@@ -17,18 +20,23 @@
 //! wake       a subscription of its own, by which they hear that a lease was given back
 //! identity   which server a connection leads to, and which one may be used
 //! journal    the stream of purges, over the lanes and on connections of its own
+//! figures    what servers tell of themselves, for the stats
 //! failure    redis-rs's errors in our words, which hold no credentials
 //! ```
 
+mod cluster;
 mod failure;
 mod identity;
 mod journal;
+mod figures;
 mod keeper;
 mod lane;
 mod lanes;
 mod lease;
 mod manager;
+mod nodes;
 mod probe;
+mod sentinel;
 mod settings;
 #[cfg(feature = "tls")]
 mod tls;
@@ -43,13 +51,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use deadpool_redis::redis::{Cmd, FromRedisValue as _, Pipeline, Value};
+use deadpool_redis::redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::journal::RedisJournal;
-use self::lanes::Lanes;
+use self::lane::accepted;
 use self::lease::Returns;
+use self::nodes::{Nodes, Role};
 use self::settings::Settings;
 use self::trouble::Refusals;
 use self::wake::Wake;
@@ -72,11 +81,15 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 /// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and
 /// on one connection more than the pool's, from the first wait on, `SUBSCRIBE` to the channel `{namespace}:v1:w`.
 ///
+/// Its [journal](Store::journal) is the stream `{{namespace}:v1:j}`, the outer braces being part of the name, with the head
+/// under that name and `:h`. For it it uses `MULTI`, `EXEC`, `XADD`, `XRANGE`, and `XREAD` with `BLOCK` on one more connection
+/// a tail. A server is known by its `run_id` and `master_replid` of `INFO`; one that tells neither can't be told from others.
+///
 /// No call waits for a connection to be made, but a `set` while the very first ones are under way. Connections are made,
 /// watched and replaced by tasks of their own, which end when the store is dropped. All methods need a tokio runtime
 /// with time and I/O enabled; outside one they answer [`StoreError::Unavailable`].
 pub struct RedisStore {
-    lanes: Arc<Lanes>,
+    nodes: Nodes,
     /// `{namespace}:v1:e:`
     prefix: String,
     /// `{namespace}:v1:probe`, a key that nobody sets.
@@ -101,22 +114,20 @@ impl RedisStore {
     /// [`CacheConfig::validate`](crate::CacheConfig::validate).
     pub fn new(config: &RedisConfig, namespace: &str) -> Result<Self, ConfigError> {
         check_namespace("namespace", namespace)?;
-        let settings = Settings::new(config)?;
+        let (settings, seeds) = Settings::new(config)?;
         let (open, closed) = watch::channel(());
-        let wake = Arc::new(Wake::new(&settings, namespace, closed.clone())?);
-        let client = journal::client(&settings)?;
-        let lanes = Arc::new(Lanes::new(settings, closed)?);
+        let nodes = Nodes::new(settings, seeds, config.lookup_timeout, closed.clone())?;
         Ok(Self {
-            journal: RedisJournal::new(&lanes, client, config, namespace),
-            returns: Returns::new(&lanes, config.write_timeout),
-            lanes,
+            journal: RedisJournal::new(nodes.clone(), config, namespace),
+            returns: Returns::new(nodes.clone(), config.write_timeout),
+            wake: Arc::new(Wake::new(nodes.clone(), config.connect_timeout, namespace, closed)),
+            nodes,
             prefix: format!("{namespace}:v1:e:"),
             probe_name: format!("{namespace}:v1:probe"),
             probe_timeout: config.probe_timeout(),
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
             refusals: Refusals::default(),
-            wake,
             _open: open,
         })
     }
@@ -129,23 +140,13 @@ impl RedisStore {
         name
     }
 
-    /// Sends a lookup; after a broken connection once more, on another lane.
-    async fn look_up(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let lane = self.lanes.read().ok_or(StoreError::Unavailable)?;
-        match lane.run(command).await {
-            Err(broken @ StoreError::Connection(_)) => match self.lanes.read() {
-                Some(other) => other.run(command).await,
-                None => Err(broken),
-            },
-            done => done,
-        }
-    }
-
-    /// Sends a write of about `size` bytes, the reply of which says nothing but that it was done.
-    async fn write(&self, command: Cmd, size: usize) -> Result<(), StoreError> {
+    /// Sends a write of about `size` bytes for the key `name`, the reply of which says nothing but that it was done.
+    async fn write(&self, name: &str, command: Cmd, size: usize) -> Result<(), StoreError> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(command);
         let done = within(self.write_timeout, async {
-            let lane = self.lanes.write(size).await?;
-            lane.run(&command).await.map(drop)
+            let replies = self.nodes.run(name, &commands, Role::Write(size)).await?;
+            replies.into_iter().try_for_each(|reply| accepted(reply).map(drop))
         })
         .await;
         self.refusals.note(&done);
@@ -156,9 +157,10 @@ impl RedisStore {
 impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let mut command = Cmd::with_capacity(2, 3 + self.prefix.len() + 43);
-            command.arg("GET").arg(self.name(key));
-            let found = within(self.lookup_timeout, self.look_up(&command)).await;
+            let name = self.name(key);
+            let mut command = Cmd::with_capacity(2, 3 + name.len());
+            command.arg("GET").arg(&name);
+            let found = within(self.lookup_timeout, self.nodes.look_up(&name, &command)).await;
             self.refusals.note(&found);
             match found? {
                 Value::BulkString(value) => Ok(Some(Bytes::from(value))),
@@ -172,40 +174,43 @@ impl Store for RedisStore {
         Box::pin(async move {
             let life = millis(life).clamp(1, LONGEST_LIFE);
             let mut command = Cmd::with_capacity(5, value.len() + 128);
-            command.arg("SET").arg(self.name(key)).arg(value.as_ref()).arg("PX").arg(life);
+            let name = self.name(key);
+            command.arg("SET").arg(&name).arg(value.as_ref()).arg("PX").arg(life);
             let size = value.len();
             drop(value);
-            self.write(command, size).await
+            self.write(&name, command, size).await
         })
     }
 
     fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut command = Cmd::new();
-            command.arg("UNLINK").arg(self.name(key));
-            self.write(command, 0).await
+            let name = self.name(key);
+            command.arg("UNLINK").arg(&name);
+            self.write(&name, command, 0).await
         })
     }
 
     fn ready(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             Handle::try_current().map_err(|_| StoreError::Unavailable)?;
-            self.lanes.ready().await;
+            self.nodes.ready().await;
             Ok(())
         })
     }
 
-    /// A `GET` over a read lane, connected for if none is up. Any value is life, and so is none.
+    /// A `GET` over a read lane, connected for if none is up. Any value is life, and so is none. In a Cluster one node's
+    /// answer will do.
     fn probe(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let mut command = Cmd::new();
             command.arg("GET").arg(&self.probe_name);
-            within(self.probe_timeout, probe::probe(&self.lanes, &command, self.lookup_timeout)).await
+            within(self.probe_timeout, self.nodes.probe(&command, self.lookup_timeout)).await
         })
     }
 
     fn suspend(&self, suspended: bool) {
-        self.lanes.suspend(suspended);
+        self.nodes.suspend(suspended);
         self.wake.suspend(suspended);
     }
 
@@ -221,20 +226,21 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut questions = Pipeline::new();
             questions.cmd("DBSIZE").cmd("INFO").arg("memory").cmd("INFO").arg("server");
-            let answers = within(self.write_timeout, async {
-                self.lanes.up().ok_or(StoreError::Unavailable)?.run_all(&questions).await
-            })
-            .await?;
-            Ok(figures(answers))
+            let answers = within(self.write_timeout, self.nodes.ask_all(&questions)).await?;
+            Ok(figures::of_all(answers))
         })
     }
 
     fn pool(&self) -> PoolStatus {
-        self.lanes.status()
+        self.nodes.pool()
     }
 
     fn last_error(&self) -> Option<String> {
-        self.lanes.last_error()
+        self.nodes.last_error()
+    }
+
+    fn answers_in_part(&self) -> bool {
+        self.nodes.answers_in_part()
     }
 }
 
@@ -256,25 +262,6 @@ async fn within<T>(
 ) -> Result<T, StoreError> {
     Handle::try_current().map_err(|_| StoreError::Unavailable)?;
     tokio::time::timeout(limit, work).await.unwrap_or(Err(StoreError::Timeout))
-}
-
-/// The figures in the replies to `DBSIZE`, `INFO memory` and `INFO server`; a refused command has none.
-fn figures(answers: Vec<Value>) -> StoreStatus {
-    let mut answers = answers.into_iter();
-    let keys = answers.next().and_then(|reply| u64::from_redis_value(reply).ok());
-    let mut info =
-        || answers.next().and_then(|reply| String::from_redis_value(reply).ok()).unwrap_or_default();
-    let (memory, server) = (info(), info());
-    StoreStatus {
-        keys,
-        memory_used: field(&memory, "used_memory_human").map(str::to_owned),
-        uptime_seconds: field(&server, "uptime_in_seconds").and_then(|seconds| seconds.parse().ok()),
-    }
-}
-
-/// The value of a line `name:value` of `INFO`.
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use deadpool_redis::redis::{Cmd, Value};
 use tokio::time::{Instant, timeout};
 
 use super::keeper::PATIENCE;
-use super::lane::Lane;
+use super::lane::{Lane, accepted};
 use super::lanes::Lanes;
 use crate::store::StoreError;
 
@@ -29,14 +29,25 @@ pub(super) async fn probe(lanes: &Arc<Lanes>, command: &Cmd, limit: Duration) ->
 /// don't all connect anew just then. After no reply for longer all lanes are given up, for the server's host may be gone.
 async fn ask(lanes: &Lanes, lane: &Lane, command: &Cmd, limit: Duration) -> Result<(), StoreError> {
     let asked = Instant::now();
-    match timeout(PATIENCE.max(limit), lane.run(command)).await {
-        Ok(Ok(Value::Nil | Value::BulkString(_))) if asked.elapsed() <= limit => Ok(()),
-        Ok(Ok(Value::Nil | Value::BulkString(_))) => Err(StoreError::Timeout),
-        Ok(Ok(_)) => Err(StoreError::Server("GET was answered with another type".to_owned())),
+    match timeout(PATIENCE.max(limit), lane.ask(command)).await {
+        Ok(Ok(reply)) if is_answer(&reply) && asked.elapsed() <= limit => Ok(()),
+        Ok(Ok(reply)) if is_answer(&reply) => Err(StoreError::Timeout),
+        Ok(Ok(reply)) => {
+            accepted(reply)?;
+            Err(StoreError::Server("GET was answered with another type".to_owned()))
+        }
         Ok(Err(error)) => Err(error),
         Err(_) => {
             lanes.give_up();
             Err(StoreError::Connection("the server is silent".to_owned()))
         }
+    }
+}
+
+/// Whether a reply is one to a `GET`. A Cluster's node that knows who has the slot would have answered for its own.
+fn is_answer(reply: &Value) -> bool {
+    match reply {
+        Value::ServerError(error) => error.code() == "MOVED",
+        reply => matches!(reply, Value::Nil | Value::BulkString(_)),
     }
 }

@@ -89,20 +89,6 @@ fn outside_a_runtime_every_call_is_unavailable_at_once() {
 }
 
 #[test]
-fn figures_are_none_where_the_server_gives_none() {
-    let info = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-    let memory = "# Memory\r\nused_memory:1\r\nused_memory_human:1.50M\r\n";
-    let server = "uptime_in_seconds:7\r\n";
-    let all = figures(vec![Value::Int(42), info(memory), info(server)]);
-    assert_eq!(
-        (all.keys, all.memory_used.as_deref(), all.uptime_seconds),
-        (Some(42), Some("1.50M"), Some(7))
-    );
-    assert_eq!(figures(vec![Value::Nil, info("junk"), info("uptime_in_seconds:x")]), StoreStatus::default());
-    assert_eq!(figures(Vec::new()), StoreStatus::default());
-}
-
-#[test]
 fn a_server_error_is_told_by_its_code_alone() {
     assert_eq!(failure::server("OOM").to_string(), "server: OOM: the server's memory is full");
     for code in ["", "hunter2", "'hunter2',", "AVERYLONGCODETHATMAYBEASECRET"] {

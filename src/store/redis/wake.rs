@@ -21,9 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::failure;
 use super::keeper::Backoff;
-use super::lanes::unusable;
-use super::settings::Settings;
-use crate::error::ConfigError;
+use super::nodes::Nodes;
 use crate::key::Key;
 use crate::store::StoreError;
 
@@ -38,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The subscription of a store. It connects when it is first waited for, and ends with the store.
 pub(super) struct Wake {
-    client: Client,
+    nodes: Nodes,
     channel: String,
     connect_timeout: Duration,
     waiters: Arc<Waiters>,
@@ -51,21 +49,20 @@ pub(super) struct Wake {
 impl Wake {
     /// A subscription that connects when it is needed. `closed` changes when the store is dropped.
     pub(super) fn new(
-        settings: &Settings,
+        nodes: Nodes,
+        connect_timeout: Duration,
         namespace: &str,
         closed: watch::Receiver<()>,
-    ) -> Result<Self, ConfigError> {
-        let client = Client::open(settings.server.clone())
-            .map_err(|error: RedisError| unusable(error.category().to_owned()))?;
-        Ok(Self {
-            client,
+    ) -> Self {
+        Self {
+            nodes,
             channel: format!("{namespace}:v1:w"),
-            connect_timeout: settings.connect_timeout,
+            connect_timeout,
             waiters: Arc::default(),
             listening: AtomicBool::new(false),
             suspended: watch::Sender::new(false),
             closed,
-        })
+        }
     }
 
     /// Where it is told that leases are given back.
@@ -119,13 +116,13 @@ impl Listener {
         let mut suspended = self.0.suspended.subscribe();
         let mut backoff = Backoff::default();
         let mut warned = false;
-        loop {
+        for attempt in 0_u64.. {
             // The sender lives as long as this task: neither wait can fail.
             suspended.wait_for(|suspended| !suspended).await.ok();
             let started = Instant::now();
             {
                 let interrupted = std::pin::pin!(suspended.wait_for(|suspended| *suspended));
-                let work = std::pin::pin!(self.subscription());
+                let work = std::pin::pin!(self.subscription(attempt));
                 match select(work, interrupted).await {
                     Either::Left((Err(error), _)) if !warned => {
                         tracing::warn!(%error, "no subscription for leases; waiters look by themselves");
@@ -143,16 +140,20 @@ impl Listener {
         }
     }
 
-    /// Connects and listens until the connection breaks.
-    async fn subscription(&self) -> Result<(), StoreError> {
-        let Wake { client, channel, connect_timeout, waiters, .. } = &*self.0;
+    /// Connects and listens until the connection breaks. In a Cluster every node tells what any other was told, so each
+    /// attempt may go to another.
+    async fn subscription(&self, attempt: u64) -> Result<(), StoreError> {
+        let Wake { nodes, channel, connect_timeout, waiters, .. } = &*self.0;
         let connect = async {
-            let (mut sink, stream) = client.get_async_pubsub().await?.split();
-            sink.subscribe(channel).await?;
-            Ok((sink, stream))
+            let server = nodes.server_of(&format!("{channel}:{attempt}")).await?;
+            let subscribe = async {
+                let (mut sink, stream) = Client::open(server)?.get_async_pubsub().await?.split();
+                sink.subscribe(channel).await?;
+                Ok((sink, stream))
+            };
+            subscribe.await.map_err(|error: RedisError| failure::translate(&error))
         };
-        let connected = timeout(*connect_timeout, connect).await.map_err(|_| StoreError::Timeout)?;
-        let (sink, stream) = connected.map_err(|error: RedisError| failure::translate(&error))?;
+        let (sink, stream) = timeout(*connect_timeout, connect).await.unwrap_or(Err(StoreError::Timeout))?;
         waiters.wake_all();
         hear(waiters, sink, stream).await;
         Ok(())

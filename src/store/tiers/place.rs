@@ -79,12 +79,12 @@ impl Tiers {
             known.fields = all;
         }
         let key = key::variant(&target.primary, &known.fields, request).map_err(|_| Refusal::VaryLimit)?;
-        known.variants.retain(|(prefix, _)| *prefix != key.prefix());
+        known.variants.retain(|(known, _)| *known != key);
         if known.variants.len() >= MAX_VARIANTS {
             return Err(Refusal::VaryLimit);
         }
         // A stale one makes room for another.
-        known.variants.push((key.prefix(), ends.fresh));
+        known.variants.push((key, ends.fresh));
 
         if let Some(shared) = self.shared_for(stamp) {
             let last = known.variants.iter().map(|(_, until)| *until).fold(ends.last, Millis::max);

@@ -33,6 +33,11 @@ impl Commands {
         Self { journal, head, ask_head }
     }
 
+    /// The stream's name, which tells where in a Cluster it is.
+    pub(super) fn journal(&self) -> &str {
+        &self.journal
+    }
+
     pub(super) fn head(&self) -> &Pipeline {
         &self.ask_head
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{AsyncConnectionConfig, Client, Pipeline, Value};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, Value};
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -15,7 +15,6 @@ use super::commands::{self, Commands};
 use crate::purge::JournalId;
 use crate::store::redis::failure;
 use crate::store::redis::identity::Identity;
-use crate::store::redis::lanes::Lanes;
 use crate::store::{Append, Appended, JournalEntry, StoreError, StoreFuture, Tail};
 
 /// How much later than asked for the end of a wait may come.
@@ -36,19 +35,17 @@ pub(super) struct RedisTail {
 impl RedisTail {
     /// Connects and asks who is there; the caller bounds it.
     pub(super) async fn connect(
-        client: &Client,
-        lanes: &Lanes,
+        server: ConnectionInfo,
+        (strangers, suspension): (watch::Receiver<u64>, watch::Receiver<bool>),
         commands: &Arc<Commands>,
         limit: Duration,
     ) -> Result<Self, StoreError> {
-        // NOTE: before the connect: who comes meanwhile may be another than it leads to.
-        let ends = Ends { strangers: lanes.strangers(), suspension: lanes.suspension(), over: false };
+        let ends = Ends { strangers, suspension, over: false };
         // Every call has a limit of its own, and so has the caller.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| failure::translate(&error))?;
+        let connect =
+            async { Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await };
+        let mut connection = connect.await.map_err(|error| failure::translate(&error))?;
         let mut questions = Pipeline::with_capacity(2);
         Identity::ask(&mut questions);
         let server = Identity::read(send(&mut connection, &questions).await?)?;

@@ -28,6 +28,9 @@ impl Sim {
             let own = &world.nodes[node];
             let was_lost = own.is_lost(world.now, world.rules);
             let start = own.start;
+            world.count(if was_lost { "read while lost" } else { "read in touch" });
+            let own = &world.nodes[node];
+            let _ = own;
             let asked = Asked { node, start, begun: world.now, strict, was_lost, reached: true };
             (asked, strict || was_lost && world.rules.keep(Rule::LostIsStrict))
         };

@@ -30,8 +30,9 @@ pub(crate) type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Sen
 
 /// The handle of a cache.
 ///
-/// Cheap to clone; every clone, and every layer made from one, shares the tiers, the fills and the counters. It has no
-/// background task of its own: tasks run while there is something to fill, to write or to connect.
+/// Cheap to clone; every clone, and every layer made from one, shares the tiers, the fills and the counters. Tasks run while
+/// there is something to fill, to write or to connect; with a Redis, one follows the journal of purges for as long as there is
+/// a handle, layer or service.
 ///
 /// A service made from it runs inside a tokio runtime with time enabled. Tasks run on the runtime whose request began them
 /// and may serve requests of others: of several runtimes with one handle, none should be kept without being driven.

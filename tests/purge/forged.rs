@@ -14,7 +14,7 @@ const HEAD: &str = "{tqc:v1:j}:h";
 const LAST: &str = "18446744073709551615-18446744073709551615";
 
 /// Longer than a node may take to hear of anything.
-const WINDOW: Duration = Duration::from_secs(4);
+const WINDOW: Duration = Duration::from_secs(8);
 
 async fn team(server: &RedisServer, truth: &Truth) -> [Node; 2] {
     let nodes = [Node::start(server, truth).await, Node::start(server, truth).await];

@@ -204,7 +204,7 @@ fn failed(error: &PurgeError) -> Answer {
     match error {
         PurgeError::Tag(_) | PurgeError::Uncached(_) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
         // What the server said may be more than a client should know.
-        PurgeError::Unreached(_) | PurgeError::Unerased(_) => problem(
+        PurgeError::Unreached(_) => problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "the journal can't be reached: purged in this process, and kept for the others until it can be",
         ),

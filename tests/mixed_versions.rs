@@ -128,7 +128,7 @@ async fn a_purge_reaches_other_generations_and_keys_of_the_application_and_no_ot
     ];
     for all in [false, true] {
         let sites: Vec<_> = others.iter().map(|(cache, reached)| (writer(cache, "page"), *reached)).collect();
-        for (site, reached) in &sites {
+        for (site, _) in &sites {
             site.get("/").await;
             assert_hit(site.get("/").await, "page").await;
         }

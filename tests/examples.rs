@@ -275,7 +275,11 @@ async fn those_who_have_the_token_may_purge() {
 
     let (_corpus, closed) = search("closed", &[]);
     let at = closed.address;
-    assert_eq!(purge(at, Some(TOKEN), json!({"all": true})).await.status, 404, "it isn't there without a token");
+    assert_eq!(
+        purge(at, Some(TOKEN), json!({"all": true})).await.status,
+        404,
+        "it isn't there without a token"
+    );
     assert_eq!(admin(at, Method::PUT, &path, Some(TOKEN), &json!({"text": "other"})).await.status, 405);
 }
 
@@ -285,7 +289,10 @@ fn a_token_that_is_none_ends_the_start_with_one_line() {
         let output = run(&mut command("axum_search", &[("ADMIN_TOKEN", token)]));
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.starts_with("axum_search: ADMIN_TOKEN: the token ") && text.lines().count() == 1, "{text}");
+        assert!(
+            text.starts_with("axum_search: ADMIN_TOKEN: the token ") && text.lines().count() == 1,
+            "{text}"
+        );
         assert!(!text.contains("two words"), "{text}");
     }
 }
@@ -298,7 +305,9 @@ async fn a_changed_document_is_seen_at_once_where_it_was_changed() {
     let change = async |token, body: Value| admin(at, Method::PUT, &path, token, &body).await.status;
     assert_eq!(change(None, json!({"text": "other"})).await, 401);
     assert_eq!(change(Some("wrong"), json!({"text": "other"})).await, 401);
-    for body in [json!({}), json!({"text": ""}), json!({"text": 1}), json!({"text": "x".repeat((256 << 10) + 1)})] {
+    for body in
+        [json!({}), json!({"text": ""}), json!({"text": 1}), json!({"text": "x".repeat((256 << 10) + 1)})]
+    {
         assert_eq!(change(Some(TOKEN), body).await, 400);
     }
     let none = admin(at, Method::PUT, "/v1/documents/none", Some(TOKEN), &json!({"text": "other"})).await;
@@ -352,7 +361,9 @@ async fn a_document_changed_through_one_replica_is_not_served_old_by_the_other()
         }
     }
     assert!(hits >= 100, "the caches are in use: {hits} of 160");
-    println!("20 documents changed through one replica and read through the other: new at the latest {slowest:?} after the purge");
+    println!(
+        "20 documents changed through one replica and read through the other: new at the latest {slowest:?} after the purge"
+    );
 }
 
 #[tokio::test]

@@ -44,7 +44,10 @@ async fn a_server_that_is_loading_costs_misses_alone() {
     cache.settled().await;
     let figures = stats(&cache).await;
     // Until the journal was read nothing is asked of it, and nothing written.
-    assert_eq!((&figures["errors"]["unavailable"], &figures["journal"]["followed"]), (&20.into(), &false.into()));
+    assert_eq!(
+        (&figures["errors"]["unavailable"], &figures["journal"]["followed"]),
+        (&20.into(), &false.into())
+    );
     let count = |key: &str| figures["queue"][key].as_u64().unwrap();
     assert_eq!((count("failed") + count("dropped"), site.calls()), (0, 20), "{figures}");
 }

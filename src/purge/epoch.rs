@@ -42,7 +42,8 @@ impl Through<'_> {
             return Ok(id);
         }
         // The server's clock stepped back: nothing that this process has seen may be above the epoch's start.
-        let again = Append { id: Some(above), ..epoch_record(Epoch::random(), server, true, AppendMode::Create) };
+        let again =
+            Append { id: Some(above), ..epoch_record(Epoch::random(), server, true, AppendMode::Create) };
         Ok(self.append(link, &again).await?.id.unwrap_or(above))
     }
 }

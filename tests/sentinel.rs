@@ -239,6 +239,7 @@ async fn a_failover_under_load_fails_no_request_and_hits_come_back() {
                 tally.failed.fetch_add(usize::from(answer.status() != 200), SeqCst);
                 tally.wrong.fetch_add(usize::from(text(answer).await != path.repeat(20)), SeqCst);
                 tally.sent.fetch_add(1, SeqCst);
+                // So that the servers get their share of two cores.
                 sleep(Duration::from_millis(1)).await;
             }
         });

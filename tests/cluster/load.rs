@@ -11,7 +11,7 @@ use tower_query_cache::{MemoryConfig, Policy, QueryCache, Routes};
 use super::support::http::{ok, text};
 use super::support::site::{MINUTE, Site, stats};
 use super::support::store::config;
-use super::support::{RedisCluster, eventually_within};
+use super::support::{RedisCluster, eventually, eventually_within};
 
 /// Resources that are asked for again and again.
 const HOT: usize = 600;
@@ -128,7 +128,8 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
         });
     }
 
-    sleep(Duration::from_millis(500)).await;
+    let begun = tally.sent.load(SeqCst);
+    eventually("the load is on", || tally.sent.load(SeqCst) >= begun + 500).await;
     let killed = Instant::now();
     let mut cluster = cluster;
     cluster.nodes_mut()[0].stop();

@@ -48,6 +48,21 @@ async fn nodes_that_point_at_each_other_are_followed_a_little_and_no_further() {
 }
 
 #[tokio::test]
+async fn a_slot_that_moved_is_asked_for_where_it_is_though_the_map_cannot_be_read() {
+    let (one, store) = node().await;
+    let other = FakeRedis::answering("$1\r\nx\r\n");
+    one.answer_to("CLUSTER", "+OK\r\n");
+    // The slot of this key, by `CLUSTER KEYSLOT`.
+    one.answer_to("GET", &format!("-MOVED 4816 127.0.0.1:{}\r\n", other.port()));
+    eventually_get(&store).await;
+    let before = asked(&one, "GET");
+    for _ in 0..50 {
+        assert_eq!(store.get(&key(0)).await.unwrap(), Some("x".into()));
+    }
+    assert_eq!(asked(&one, "GET"), before);
+}
+
+#[tokio::test]
 
 async fn a_redirect_to_nowhere_is_a_miss() {
     let (node, store) = node().await;

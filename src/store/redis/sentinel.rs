@@ -68,7 +68,11 @@ impl Sentinels {
                     *self.lock() = Some(Word { master: master.clone(), asked: Instant::now() });
                     return Ok(master);
                 }
-                Err(error) => problem = error,
+                Err(error) => {
+                    // If this connect runs out of time, the next one begins behind those that were asked.
+                    self.first.store(index.wrapping_add(1), Relaxed);
+                    problem = error;
+                }
             }
         }
         Err(StoreError::Connection(format!("no sentinel told of the master ({problem})")))

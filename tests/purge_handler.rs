@@ -205,6 +205,7 @@ async fn what_is_no_order_is_a_400_and_purges_nothing() {
         "tag=item:1",
         "{",
         "[]",
+        r#"["item:1"]"#,
         "null",
         "{}",
         r#"{"soft": true}"#,

@@ -55,6 +55,10 @@ impl Order {
             true => error.to_string().chars().take(SHOWN).collect(),
             false => "the body isn't JSON".to_owned(),
         })?;
+        // serde takes an array for the fields in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err("expected a JSON object".to_owned());
+        }
         let Written { tag, tags, url, route, all, soft } = written;
         let asked = [
             tag.map(|tag| listed(vec![tag])),
@@ -138,7 +142,8 @@ mod tests {
             (r#"{"tag": "a\nb"}"#, "control"),
             (r#"{"tag": ""}"#, "empty"),
             (&long, "128 bytes"),
-            ("[]", "invalid"),
+            ("[]", "a JSON object"),
+            (r#"["a"]"#, "a JSON object"),
             (r#""a""#, "invalid"),
             ("null", "invalid"),
             ("{}", "exactly one"),

@@ -1,10 +1,10 @@
 //! What is logged on a thread while a test looks.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use tracing::Level;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
+use tracing::{Dispatch, Level};
 
 /// The log of this thread, from its making to its end.
 pub struct Log {
@@ -27,6 +27,10 @@ impl Write for Writer {
 impl Log {
     /// Events of all levels but traces. The runtime must run its tasks on this thread alone.
     pub fn start() -> Self {
+        // While there is one dispatcher alone, whichever thread comes to an event first says for good whether anybody wants
+        // it, and a thread without a log says no.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let text = Arc::<Mutex<Vec<u8>>>::default();
         let written = Arc::clone(&text);
         let subscriber = tracing_subscriber::fmt()

@@ -48,6 +48,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address)
         .await
         .map_err(|error| format!("ADDR: can't listen on {address}: {error}"))?;
+    // Until Redis is reached the cache isn't used: it may have purges to tell of.
+    cache.ready(Duration::from_secs(1)).await;
     let mut end = pin!(tokio::signal::ctrl_c());
     // Polled once: whoever reads the address may send the signal at once.
     tokio::select! {

@@ -104,7 +104,7 @@ impl CacheBuilder {
 
     /// Seals what goes to the shared tier: whoever has no key of `keys` can't make a value that is served, nor change one or
     /// move it to another key; and without `names` nobody can tell which URL a value belongs to, by its name or by its tags.
-    /// Status, fields and body stay readable: [`encrypt`](Self::encrypt) hides them too.
+    /// Status, fields and body stay readable: `encrypt` (feature `encrypt`) hides them too.
     ///
     /// A value that isn't sealed, or by a key that isn't in the ring, is a miss and left alone (`foreign` in the stats). To
     /// change a key of the ring see [`KeyRing`]. `names` is a secret apart because it isn't rotated that way: another one is

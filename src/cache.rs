@@ -17,7 +17,7 @@ use crate::cache_status::Names;
 use crate::clock::Clock;
 use crate::config::{CacheConfig, LimitsConfig};
 use crate::error::{ConfigError, PolicyError};
-use crate::flight::{Flights, Recent};
+use crate::flight::{Flights, Recent, Uses};
 use crate::key::Identity;
 use crate::layer::CacheLayer;
 use crate::policy::Routes;
@@ -30,8 +30,9 @@ pub(crate) type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Sen
 
 /// The handle of a cache.
 ///
-/// Cheap to clone; every clone, and every layer made from one, shares the tiers, the fills and the counters. It has no
-/// background task of its own: tasks run while there is something to fill, to write or to connect.
+/// Cheap to clone; every clone, and every layer made from one, shares the tiers, the fills and the counters. Tasks run while
+/// there is something to fill, to write or to connect; with a Redis, one follows the journal of purges for as long as there is
+/// a handle, layer or service.
 ///
 /// A service made from it runs inside a tokio runtime with time enabled. Tasks run on the runtime whose request began them
 /// and may serve requests of others: of several runtimes with one handle, none should be kept without being driven.
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) flights: Arc<Flights>,
     /// Keys whose responses can't be stored: requests for them aren't kept waiting for each other.
     pub(crate) uncacheable: Recent,
+    /// How often keys without an entry were asked for, under policies that store by that.
+    pub(crate) uses: Uses,
     /// Keys of entries that stood in for a failure just now.
     pub(crate) failing: Recent,
     pub(crate) recordings: Arc<Budget>,
@@ -120,6 +123,7 @@ impl QueryCache {
                 tables: Tables::default(),
                 flights: Flights::new(&config.limits),
                 uncacheable: Recent::new(),
+                uses: Uses::new(),
                 failing: Recent::new(),
                 recordings: Arc::new(Budget::new(config.limits.recording_bytes)),
                 key_bodies: Arc::new(Budget::new(config.limits.key_body_bytes)),

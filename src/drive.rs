@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::future::join;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -27,7 +26,7 @@ use crate::policy::{Bypass, Refusal, Stale};
 use crate::purge::{Stamp, Tag, Trust, Validity};
 use crate::refresh::Look;
 use crate::route::{RequestHead, Route};
-use crate::store::{Target, Unanswered, is_of_use};
+use crate::store::Target;
 
 /// A request that memory couldn't answer.
 pub(crate) struct Miss<S, P> {
@@ -97,6 +96,10 @@ where
     if miss.head.method == Method::HEAD {
         return miss.forward(Refusal::Head, &fallback).await;
     }
+    if miss.route.rules.min_uses.is_some() {
+        // Before it waits: those who wait for one fill are uses, too.
+        miss.shared.uses.count(&miss.target.primary, miss.shared.clock.now());
+    }
     match fallback.wait(miss.lead_or_follow(&fallback)).await {
         Ok(Turn::Fill(lead, waiter)) => {
             // More may be known by now.
@@ -118,55 +121,6 @@ enum Turn<R: Body> {
 }
 
 impl<S, P> Miss<S, P> {
-    /// Asks the purge journal about what memory has. The entry, if it may answer.
-    async fn make_sure(&mut self) -> Option<Arc<Entry>> {
-        self.trust = self.shared.purges.ask(self.route.rules.strict).await;
-        self.recall()
-    }
-
-    async fn look_up(&mut self) -> Option<Arc<Entry>> {
-        let found = match self.trust {
-            Trust::Known => self.look_in_shared().await.ok().flatten(),
-            Trust::Ask => self.look_and_ask().await,
-            Trust::Grace | Trust::Nothing => {
-                self.unanswered = true;
-                None
-            }
-        };
-        if found.is_none() && self.shared.tiers.shared.is_some() {
-            self.route.stats.miss_shared();
-        }
-        found
-    }
-
-    async fn look_in_shared(&mut self) -> Result<Option<Arc<Entry>>, Unanswered> {
-        let found = self.shared.tiers.look_up(&self.route, &mut self.target, &self.head.headers).await;
-        self.unanswered = found.is_err();
-        found
-    }
-
-    /// Looks in the shared tier, and asks the purge journal in the same round trip.
-    async fn look_and_ask(&mut self) -> Option<Arc<Entry>> {
-        let shared = Arc::clone(&self.shared);
-        let asked = shared.purges.ask(self.route.rules.strict);
-        let (found, trust) = join(self.look_in_shared(), asked).await;
-        self.trust = trust;
-        self.unanswered |= trust != Trust::Known;
-        // What was found before the journal's answer may be gone by that.
-        let worth = |entry: &Arc<Entry>| shared.purges.worth(entry, trust);
-        let now = shared.clock.now();
-        let found = found.ok().flatten();
-        self.target.stale = self.target.stale.take().filter(|stale| worth(stale) != Validity::Gone);
-        match found.as_ref().map(worth)? {
-            Validity::Fresh => found,
-            Validity::Stale => {
-                self.target.stale = found.filter(|entry| is_of_use(entry, now));
-                None
-            }
-            Validity::Gone => None,
-        }
-    }
-
     fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
         let now = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
@@ -202,16 +156,6 @@ impl<S, P> Miss<S, P> {
         let entry = fallback.stale.as_ref()?;
         let recently = self.shared.failing.contains(&entry.key, self.shared.clock.now());
         if recently { fallback.stale(Stale::Throttled) } else { None }
-    }
-
-    /// What an entry is worth to this request.
-    pub(crate) fn worth(&self, entry: &Entry) -> Validity {
-        self.shared.purges.worth(entry, self.trust)
-    }
-
-    /// Whether a purge of what the request is about came after a fill with this stamp began.
-    pub(crate) fn is_overtaken(&self, stamp: &Stamp) -> bool {
-        self.shared.purges.validity(stamp, &self.tags) != Validity::Fresh
     }
 
     /// Whether a hit on a fresh entry should refresh it.
@@ -286,21 +230,6 @@ impl<S, P> Miss<S, P> {
         match shared.flights.solo(shared.purges.stamp()) {
             Some((lead, waiter)) => Turn::Fill(lead, waiter),
             None => full(fallback),
-        }
-    }
-
-    pub(crate) fn recall(&mut self) -> Option<Arc<Entry>> {
-        let now = self.shared.clock.now();
-        let (primary, headers) = (self.target.primary, &self.head.headers);
-        match self.shared.tiers.recall(&self.route, primary, headers, now, self.trust) {
-            Ok(entry) => Some(entry),
-            Err(mut target) => {
-                // What the shared tier had may be too large for memory.
-                let stale = self.target.stale.take().filter(|stale| stale.key == target.key);
-                target.stale = target.stale.or(stale);
-                self.target = target;
-                None
-            }
         }
     }
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use support::net::fetch;
 use support::program::{Corpus, Program, command, run};
 use tower_query_cache::{
-    CacheBuilder, CacheConfig, LimitsConfig, Policy, PolicyError, QueryCache, RedisConfig,
+    CacheBuilder, CacheConfig, HeadKey, LimitsConfig, Policy, PolicyError, QueryCache, RedisConfig, Routes,
+    RoutesConfig,
 };
 
 /// What the example prints and how it ends where a variable can't be used.
@@ -148,6 +149,32 @@ fn builder_serde_and_environment_give_the_same() {
     let defaults = serde_json::to_value(CacheConfig::default()).unwrap();
     assert_eq!(from_environment(&[]), defaults);
     assert_eq!(from_environment(&[("REDIS_URL", ""), ("CACHE_GENERATION", "")]), defaults);
+}
+
+#[test]
+fn tags_are_data_of_a_route_and_checked_against_its_pattern() {
+    let layer = |tags: &str, fields: &str| {
+        let json = format!(
+            r#"{{"routes": [{{"path": "/items/{{id}}", "policy": {{"tags": {tags}, "tag_fields": {fields}}}}}]}}"#
+        );
+        let routes =
+            Routes::<HeadKey>::from_config(serde_json::from_str::<RoutesConfig>(&json).unwrap()).unwrap();
+        QueryCache::builder().build().unwrap().try_layer(routes).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        layer(r#"["items", "item:{id}", "{{id}}"]"#, r#"["Cache-Tag", "surrogate-key", "Cache-Groups"]"#),
+        Ok(())
+    );
+    for (tags, fields, field, words) in [
+        (r#"["item:{key}"]"#, "[]", "tags", "`{key}`"),
+        (r#"["a", ""]"#, "[]", "tags", "empty"),
+        (r#"["a\u0007"]"#, "[]", "tags", "control"),
+        ("[]", r#"["X-Tags"]"#, "tag_fields", "X-Tags"),
+    ] {
+        let error = layer(tags, fields).unwrap_err();
+        let start = format!("route `/items/{{id}}`: policy field `{field}`: ");
+        assert!(error.starts_with(&start) && error.contains(words), "{error}");
+    }
 }
 
 #[test]

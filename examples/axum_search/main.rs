@@ -55,8 +55,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let cache = QueryCache::from_env()?;
     let token = admin_token()?;
+    let cache = QueryCache::from_env()?;
     let directory = std::env::args_os().nth(1).map(PathBuf::from);
     let index = Index::new(match &directory {
         Some(directory) => corpus::of_directory(directory)?,

@@ -1,6 +1,6 @@
 //! What the log keeps of purge requests: one event each, of the target `tower_query_cache::audit`.
 //!
-//! Tags, labels and paths are in it, since that is what an audit is asked about: escaped, and cut to a length. Queries aren't:
+//! Tags, labels and paths are in it, since that is what an audit is asked about: without unprintable characters, and cut to a length. Queries aren't:
 //! they may hold what a user searched for.
 
 use super::order::{Order, SHOWN, Target};
@@ -41,10 +41,16 @@ fn describe(target: &Target) -> (&'static str, String) {
     }
 }
 
-/// A text that can't end a line of the log, or fill it.
+/// A text that can't end a line of the log, pass for another or fill it.
 fn shown(text: &str) -> String {
-    let mut shown: String = text.escape_debug().take(SHOWN).collect();
-    if text.escape_debug().nth(SHOWN).is_some() {
+    let printable = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
+    let mut chars = text.chars();
+    let mut shown: String = chars
+        .by_ref()
+        .take(SHOWN)
+        .map(|c| if printable(c) { c } else { char::REPLACEMENT_CHARACTER })
+        .collect();
+    if chars.next().is_some() {
         shown.push('…');
     }
     shown
@@ -56,7 +62,7 @@ mod tests {
 
     #[test]
     fn no_text_ends_a_line_or_fills_it_and_queries_stay_out() {
-        assert_eq!(shown("a\nb\u{1b}[2J\u{202e}"), r"a\nb\u{1b}[2J\u{202e}");
+        assert_eq!(shown("a\nb\u{1b}[2J\u{202e}\"\\"), "a\u{fffd}b\u{fffd}[2J\u{fffd}\"\\");
         assert_eq!(shown(&"é".repeat(129)), format!("{}…", "é".repeat(128)));
         assert_eq!(shown(&"x".repeat(128)), "x".repeat(128));
         let tags = ["a", "b", "c"].map(str::to_owned).to_vec();

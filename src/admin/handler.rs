@@ -204,10 +204,12 @@ fn failed(error: &PurgeError) -> Answer {
     match error {
         PurgeError::Tag(_) | PurgeError::Uncached(_) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
         // What the server said may be more than a client should know.
-        PurgeError::Unreached(_) | PurgeError::Unerased(_) => problem(
+        PurgeError::Unreached(_) => problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "the journal can't be reached: purged in this process, and kept for the others until it can be",
         ),
+        // None of the orders erases.
+        PurgeError::Unerased(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "purged, but not erased"),
         PurgeError::NoJournal => problem(StatusCode::NOT_IMPLEMENTED, &error.to_string()),
     }
 }

@@ -16,11 +16,11 @@ impl CacheConfig {
     /// | variable | default | meaning |
     /// |---|---|---|
     /// | `ENABLE_CACHE` | `true` | `false`: the layer is a pass-through |
-    /// | `REDIS_URL` | unset | `redis://`, `rediss://` (feature `tls`), `redis+unix://` or `unix://`; unset or empty: memory only |
+    /// | `REDIS_URL` | unset | a URL as in [`RedisConfig::url`]; unset or empty: memory only |
     /// | `USE_LRU_CACHE` | `false` | `true`: memory only even if `REDIS_URL` is set |
     /// | `LRU_CACHE_SIZE` | `256` | memory tier, entries |
     /// | `CACHE_TTL` | `3600` | default freshness lifetime, seconds |
-    /// | `REDIS_MAX_CONNECTIONS` | `10` | lanes at most |
+    /// | `REDIS_MAX_CONNECTIONS` | `10` | lanes at most, to each node of a Cluster |
     /// | `REDIS_CONNECT_TIMEOUT` | `5` | seconds |
     /// | `REDIS_KEEPALIVE` | `true` | TCP keepalive |
     /// | `CACHE_NAMESPACE` | `tqc` | prefix of every Redis key |

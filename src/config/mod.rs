@@ -66,7 +66,7 @@ pub struct MemoryConfig {
 ///
 /// `Debug` hides the user and password of the URL; serialising writes the whole URL.
 ///
-/// With the feature `tls`, a `rediss://` URL is spoken to over TLS 1.2 or 1.3: by the pool, the circuit breaker's probe
+/// With the feature `tls`, a URL of `rediss` is spoken to over TLS 1.2 or 1.3: by the pool, the circuit breaker's probe
 /// and the leases' subscription alike. Certificates are always verified, for the URL's host; there is no `#insecure`. The
 /// files are PEM, of 1 MiB at most, and read once, when the handle is built. rustls's crypto provider is the process's
 /// default; where there is none, ring becomes it.
@@ -74,9 +74,16 @@ pub struct MemoryConfig {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisConfig {
-    /// `redis://`, `rediss://`, `redis+unix://` or `unix://`. Default: `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
+    /// `redis://`, `redis+unix://`, `unix://`, `redis-cluster://`, `redis-sentinel://`, and with `rediss` for TLS. Default:
+    /// `redis://127.0.0.1:6379`. Environment: `REDIS_URL`.
     ///
-    /// RESP2 is spoken unless the URL ends with `?protocol=resp3`.
+    /// | | |
+    /// |---|---|
+    /// | one server | `redis://[user:password@]host[:port][/db]`, `redis+unix:///path[?db=…&user=…&pass=…]` |
+    /// | a Cluster | `redis-cluster://[user:password@]host[:port][,host[:port]…]`, or several `redis://` URLs by comma |
+    /// | sentinels | `redis-sentinel://[user:password@]host[:port][,host[:port]…]/master[/db][?sentinel_user=…&sentinel_password=…&sentinel_tls=…]` |
+    ///
+    /// RESP2 is spoken unless the URL has `protocol=resp3` in its query.
     pub url: String,
     /// File with the certificates of the authorities that may vouch for a `rediss://` server, in place of the system's.
     /// Default: none.
@@ -85,7 +92,7 @@ pub struct RedisConfig {
     pub tls_cert: Option<PathBuf>,
     /// File with the private key of `tls_cert`: PKCS #8, PKCS #1 or SEC 1, not encrypted. Default: none.
     pub tls_key: Option<PathBuf>,
-    /// Lanes (connections) at most. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
+    /// Lanes (connections) at most; in a Cluster to each master. Default: 10. Environment: `REDIS_MAX_CONNECTIONS`.
     pub max_connections: usize,
     /// Time for a connect, seconds. Default: 5. Environment: `REDIS_CONNECT_TIMEOUT`.
     #[serde(with = "seconds")]

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::ConfigError;
 
+#[cfg(feature = "redis")]
+mod servers;
 mod tls;
 
 const NAMES: [&str; 11] = [

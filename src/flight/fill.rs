@@ -275,9 +275,11 @@ impl Context {
         }
         let Some(step) = step else {
             let body = streamed(recording.reservation());
-            first.send(First::Answer(self.answer(parts, body, None))).ok();
+            // What is known so far: more may come before the body's end.
+            let refusal = (!self.is_admitted()).then_some(Refusal::MinUses);
+            first.send(First::Answer(self.answer(parts, body, refusal))).ok();
             let step = self.last_step(&mut recording, started).await;
-            let (end, last) = match self.conclude(step, &recording, &draft, started) {
+            let (end, last) = match self.conclude(step, &recording, &draft, started, &lead) {
                 Outcome::Stored(filled, last) => (End::Stored(filled), last),
                 Outcome::Not(end, _, last) => (end, last),
                 Outcome::Panicked(payload) => {
@@ -290,7 +292,7 @@ impl Context {
             return;
         };
 
-        let answered = match self.conclude(step, &recording, &draft, started) {
+        let answered = match self.conclude(step, &recording, &draft, started, &lead) {
             Outcome::Stored(filled, last) => {
                 let entry = &filled.entry;
                 if let Some(etag) = entry.headers.get(header::ETAG) {
@@ -334,15 +336,34 @@ impl Context {
         }
     }
 
+    /// Whether the policy's `min_uses` lets a response in.
+    pub(super) fn is_admitted(&self) -> bool {
+        let Some(least) = self.route.rules.min_uses else { return true };
+        let uses = || self.shared.uses.of(&self.target.primary, self.shared.clock.now());
+        self.target.known || self.target.stale.is_some() || uses() >= least
+    }
+
     /// Stores a whole response. The policy's `store_if` may panic; the client gets its answer all the same.
     fn commit(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
         let tiers = &self.shared.tiers;
-        let commit =
-            || tiers.commit(&self.route, &self.target, &self.head, draft, chunks, self.held.as_ref());
+        let commit = || {
+            tiers.keeps(&self.route, draft, chunks)?;
+            if !self.is_admitted() {
+                return Err(Refusal::MinUses);
+            }
+            tiers.commit(&self.route, &self.target, &self.head, draft, chunks, self.held.as_ref())
+        };
         catch_unwind(AssertUnwindSafe(commit)).unwrap_or_else(|_| {
             tracing::error!("a `store_if` panicked; the response isn't stored");
             Err(Refusal::StoreIf)
         })
+    }
+
+    /// How a fill ends for those who wait, if its response isn't stored because the key has too few uses.
+    fn unstored(&self, draft: &Draft, chunks: &[Bytes]) -> End {
+        let end = self.refused(Refusal::MinUses, draft.parts.status, false);
+        let made = self.shared.tiers.share(&self.route, &self.target, &self.head, draft, chunks);
+        made.map_or(end, End::Stored)
     }
 
     /// Commits a body that ended well.
@@ -352,6 +373,7 @@ impl Context {
         recording: &Recording<R>,
         draft: &Draft,
         started: Instant,
+        lead: &Lead,
     ) -> Outcome {
         self.route.stats.fill(started.elapsed());
         let status = draft.parts.status;
@@ -362,6 +384,9 @@ impl Context {
                     self.shared.uncacheable.clear(&self.target.key);
                     self.shared.failing.clear(&filled.entry.key);
                     Outcome::Stored(filled, last)
+                }
+                Err(Refusal::MinUses) if lead.is_followed() => {
+                    Outcome::Not(self.unstored(draft, recording.chunks()), Refusal::MinUses, last)
                 }
                 Err(refusal) => Outcome::Not(self.refused(refusal, status, false), refusal, last),
             },

@@ -30,7 +30,7 @@ impl Context {
     /// Takes the lease of the key, where the policy asks for one, or waits for the fill of the process that has it. What
     /// that one stored; `None`: this process is to fill.
     pub(super) async fn await_turn(&mut self, lead: &Lead) -> Option<Filled> {
-        let life = self.route.rules.lease.filter(|_| !self.unanswered)?;
+        let life = self.route.rules.lease.filter(|_| !self.unanswered && self.is_admitted())?;
         let shared = Arc::clone(&self.shared);
         let tier = shared.tiers.shared.as_ref()?;
         let leases = tier.store.leases()?;

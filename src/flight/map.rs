@@ -202,6 +202,11 @@ impl Lead {
         self.key.is_some()
     }
 
+    /// Whether more than one request waits for it.
+    pub(crate) fn is_followed(&self) -> bool {
+        lock(&self.flight.crew).waiters > 1
+    }
+
     /// It is another process's turn.
     pub(crate) fn await_turn(&self) {
         lock(&self.flight.crew).turn = Turn::Awaited;

@@ -10,6 +10,7 @@ mod map;
 mod recent;
 mod record;
 mod sync;
+mod uses;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(crate) use self::fill::{Context, Failure, Fill, First, throttle};
 pub(crate) use self::head::is_error;
 pub(crate) use self::map::{Flights, Joined, Lead, Waiter};
 pub(crate) use self::recent::Recent;
+pub(crate) use self::uses::Uses;
 
 use crate::entry::Entry;
 use crate::policy::Refusal;

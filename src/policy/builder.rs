@@ -327,6 +327,27 @@ impl<K> Policy<K> {
         self
     }
 
+    /// A response is stored only from the `uses`th use of its key on, 2 to 255, so that keys that are asked for once push out
+    /// none that are asked for often. Until then it isn't stored, with `detail=min-uses`. Default: the first is stored.
+    ///
+    /// A use is a request that neither memory nor Redis has an entry for; variants of a resource count together. Requests
+    /// that come at once wait for one fill all the same, and share its answer; each of them is a use. Each process counts for
+    /// itself, 65,536 keys at most, and begins anew for a key that nobody asked for in 10 minutes. What is in Redis counts as
+    /// admitted whoever put it there, and so does what this process's memory still has, though it is stale.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_query_cache::Policy;
+    ///
+    /// let search = Policy::ttl(Duration::from_secs(60)).min_uses(2);
+    /// # assert_eq!(search.config().min_uses, Some(2));
+    /// ```
+    #[must_use]
+    pub fn min_uses(mut self, uses: u32) -> Self {
+        self.config.min_uses = Some(uses);
+        self
+    }
+
     /// One fill per key over all processes that share the store: the first takes a lease of the key for `time`, the
     /// others wait for its entry. Default: none, each process fills for itself.
     ///

@@ -103,6 +103,8 @@ pub struct PolicyConfig {
     /// cost the others; 0.001 to 3600. Default: none, each process fills for itself.
     #[serde(with = "seconds::option")]
     pub lease: Option<Duration>,
+    /// Uses of a key from which on its responses are stored, 2 to 255. Default: none, the first is.
+    pub min_uses: Option<u32>,
     /// Tags of all that is stored, at most 32 of up to 128 bytes each; `{name}` is a parameter of the route's pattern. Default:
     /// none.
     pub tags: Vec<String>,
@@ -167,6 +169,7 @@ impl Default for PolicyConfig {
             refresh_ahead: None,
             jitter: 0.0,
             lease: None,
+            min_uses: None,
             tags: Vec::new(),
             tag_fields: Vec::new(),
             strict: false,

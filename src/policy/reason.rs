@@ -132,6 +132,8 @@ reasons! {
         Unencodable => "unencodable",
         /// The response's tags are too many, or one isn't a tag.
         Tags => "tags",
+        /// The key wasn't used as often as `min_uses` asks for.
+        MinUses => "min-uses",
         /// A purge came while the service was at work.
         Overtaken => "overtaken",
     }
@@ -210,6 +212,7 @@ impl Refusal {
             | Self::Head
             | Self::HardTimeout
             | Self::FillAborted
+            | Self::MinUses
             | Self::Overtaken => false,
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) tag_fields: TagFields,
     /// Whether the purge journal is asked for each request.
     pub(crate) strict: bool,
+    /// Uses of a key from which on its responses are stored; none: from the first.
+    pub(crate) min_uses: Option<u8>,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -88,6 +90,7 @@ impl Rules {
             lease: config.lease.map(lease).transpose()?,
             tag_fields: TagFields::parse(&config.tag_fields)?,
             strict: config.strict,
+            min_uses: config.min_uses.map(min_uses).transpose()?,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,
@@ -239,6 +242,13 @@ pub(super) fn lifetime(field: &'static str, ttl: Duration) -> Result<Millis, Pol
         0 => Err(error(field, format!("{ttl:?} is too short; the least is a millisecond"))),
         ttl if ttl > MAX_LIFETIME => Err(error(field, "is over ten years")),
         ttl => Ok(ttl),
+    }
+}
+
+fn min_uses(uses: u32) -> Result<u8, PolicyError> {
+    match u8::try_from(uses) {
+        Ok(uses) if uses >= 2 => Ok(uses),
+        _ => Err(error("min_uses", format!("{uses} isn't 2 to 255"))),
     }
 }
 

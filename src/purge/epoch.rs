@@ -35,21 +35,21 @@ impl Through<'_> {
         mode: AppendMode,
     ) -> Result<JournalId, StoreError> {
         inner.counters.epochs.fetch_add(1, Ordering::Relaxed);
-        let token = Epoch::random();
         let above = inner.read().above();
-        let first = self.append(link, &epoch_record(token, server, mode)).await?;
+        let first = self.append(link, &epoch_record(Epoch::random(), server, true, mode)).await?;
         let id = first.id.unwrap_or(above);
-        if id >= above {
+        if id >= above || mode == AppendMode::Replace {
             return Ok(id);
         }
         // The server's clock stepped back: nothing that this process has seen may be above the epoch's start.
-        let again = Append { id: Some(above), ..epoch_record(token, server, AppendMode::Create) };
+        let again =
+            Append { id: Some(above), ..epoch_record(Epoch::random(), server, true, AppendMode::Create) };
         Ok(self.append(link, &again).await?.id.unwrap_or(above))
     }
 }
 
-/// The record that says which epoch it is, and where.
-pub(super) fn epoch_record(epoch: Epoch, server: &str, mode: AppendMode) -> Append {
+/// The record that says which epoch it is, and where; it begins it, or renews it.
+pub(super) fn epoch_record(epoch: Epoch, server: &str, begins: bool, mode: AppendMode) -> Append {
     let nonce = random();
-    Append::new(record::epoch(epoch, nonce, server), record::head(nonce), mode)
+    Append::new(record::epoch(epoch, nonce, server, begins), record::head(nonce), mode)
 }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::journal::Inner;
+use super::journal::{Inner, Trust};
 use super::record::{self, Record};
 use super::state::Mark;
 use super::tail::PAGE;
@@ -24,13 +24,13 @@ pub(super) struct Heads(Mutex<Waiting>);
 struct Waiting {
     /// Whether there is a task that looks.
     looking: bool,
-    next: Option<watch::Sender<Option<bool>>>,
+    next: Option<watch::Sender<Option<Trust>>>,
 }
 
 impl Heads {
-    /// Whether all that the journal held when this was called is known now.
-    pub(super) async fn ask(inner: &Arc<Inner>) -> bool {
-        let Ok(runtime) = Handle::try_current() else { return false };
+    /// [`Trust::Known`]: all that the journal held when this was called is known now.
+    pub(super) async fn ask(inner: &Arc<Inner>) -> Trust {
+        let Ok(runtime) = Handle::try_current() else { return Trust::Grace };
         let mut answer = {
             let mut waiting = inner.heads.lock();
             let answer = waiting.next.get_or_insert_with(|| watch::Sender::new(None)).subscribe();
@@ -41,8 +41,7 @@ impl Heads {
             }
             answer
         };
-        let answered = answer.wait_for(Option::is_some).await;
-        answered.is_ok_and(|answer| *answer == Some(true))
+        answer.wait_for(Option::is_some).await.ok().and_then(|answer| *answer).unwrap_or(Trust::Grace)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -63,7 +62,7 @@ impl Looking {
         }
     }
 
-    fn next(&mut self) -> Option<watch::Sender<Option<bool>>> {
+    fn next(&mut self) -> Option<watch::Sender<Option<Trust>>> {
         let mut waiting = self.inner.heads.lock();
         let next = waiting.next.take();
         // NOTE: under the lock: whoever comes next starts another.
@@ -83,13 +82,20 @@ impl Drop for Looking {
 
 impl Inner {
     /// One look, within the time for a lookup.
-    async fn look(&self) -> bool {
-        let (Some(link), Some(journal)) = (&self.link, self.journal()) else { return true };
-        let Some(leave) = link.breaker.admit().filter(|_| self.read().is_ready()) else { return false };
+    async fn look(&self) -> Trust {
+        let (Some(link), Some(journal)) = (&self.link, self.journal()) else { return Trust::Known };
+        let Some(leave) = link.breaker.admit().filter(|_| self.read().is_ready()) else {
+            return Trust::Grace;
+        };
         let looked = timeout(link.lookup_timeout, guarded(self.is_current(journal))).await;
         let looked = looked.unwrap_or(Err(StoreError::Timeout));
         link.breaker.report(leave, looked.as_ref().map(drop));
-        looked.unwrap_or(false)
+        match looked {
+            Ok(true) => Trust::Known,
+            // It was asked, and what is known here isn't what it holds: that is no partition.
+            Ok(false) => Trust::Nothing,
+            Err(_) => Trust::Grace,
+        }
     }
 
     async fn is_current(&self, journal: &dyn Journal) -> Result<bool, StoreError> {

@@ -174,7 +174,8 @@ impl Purges {
     pub(crate) async fn ask(&self, strict: bool) -> Trust {
         let limit = self.inner.link.as_ref().map_or(Duration::ZERO, |link| link.lookup_timeout);
         match timeout(limit, Heads::ask(&self.inner)).await {
-            Ok(true) => Trust::Known,
+            Ok(Trust::Known) => Trust::Known,
+            Ok(Trust::Nothing) => Trust::Nothing,
             _ if strict => Trust::Nothing,
             _ => Trust::Grace,
         }

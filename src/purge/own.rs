@@ -56,7 +56,7 @@ impl Inner {
         if start.epoch_record < trim {
             // Else the trim would take away the only record of the epoch.
             let mode = AppendMode::Existing { trim: JournalId::ZERO };
-            through.append(link, &epoch_record(start.epoch, &start.server, mode)).await?;
+            through.append(link, &epoch_record(start.epoch, &start.server, false, mode)).await?;
         }
         let nonce = random();
         let fields = record::purge(start.epoch, nonce, tags, soft);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! v 1, n <nonce>, e <epoch>, t <tags> | s <tags>     a hard or a soft purge
-//! v 1, n <nonce>, e <epoch>, i <server>              an epoch record
+//! v 1, n <nonce>, e <epoch>, i <server>              an epoch record, which begins one
+//! v 1, n <nonce>, e <epoch>, r <server>              the same again, before the first is trimmed away
 //! ```
 //!
 //! A nonce is 16 hexadecimal digits, an epoch 32, tags 16 each, one behind the other. The head key holds the newest entry's
@@ -38,8 +39,8 @@ pub(crate) struct Record {
 pub(crate) enum Kind {
     /// These tags were purged.
     Purge { tags: Vec<Tag>, soft: bool },
-    /// This is the epoch, and this server has the journal.
-    Epoch { epoch: Epoch, server: String },
+    /// This is the epoch, and this server has the journal. It begins here, or the writer takes it to be the journal's.
+    Epoch { epoch: Epoch, server: String, begins: bool },
     /// Of a later version.
     Later,
     /// Not ours.
@@ -55,7 +56,8 @@ impl Record {
         let kind = match entry.fields.first() {
             Some((name, version)) if name == "v" && nonce.is_some() => {
                 if version == VERSION {
-                    known(field(b"e"), field(b"i"), field(b"t"), field(b"s")).unwrap_or(Kind::Junk)
+                    let servers = [field(b"i"), field(b"r")];
+                    known(field(b"e"), servers, [field(b"t"), field(b"s")]).unwrap_or(Kind::Junk)
                 } else if is_later(version) {
                     Kind::Later
                 } else {
@@ -75,9 +77,9 @@ pub(crate) fn purge(epoch: Epoch, nonce: u64, tags: &[Tag], soft: bool) -> Vec<(
     fields(nonce, epoch, if soft { "s" } else { "t" }, tags.into())
 }
 
-/// The fields of an epoch record.
-pub(crate) fn epoch(epoch: Epoch, nonce: u64, server: &str) -> Vec<(Bytes, Bytes)> {
-    fields(nonce, epoch, "i", Bytes::copy_from_slice(server.as_bytes()))
+/// The fields of a record that begins an epoch, or renews one.
+pub(crate) fn epoch(epoch: Epoch, nonce: u64, server: &str, begins: bool) -> Vec<(Bytes, Bytes)> {
+    fields(nonce, epoch, if begins { "i" } else { "r" }, Bytes::copy_from_slice(server.as_bytes()))
 }
 
 /// What the head key holds for a nonce.
@@ -101,21 +103,17 @@ fn fields(nonce: u64, epoch: Epoch, last: &'static str, value: Bytes) -> Vec<(By
     ]
 }
 
-fn known(
-    epoch: Option<&Bytes>,
-    server: Option<&Bytes>,
-    hard: Option<&Bytes>,
-    soft: Option<&Bytes>,
-) -> Option<Kind> {
+fn known(epoch: Option<&Bytes>, servers: [Option<&Bytes>; 2], purged: [Option<&Bytes>; 2]) -> Option<Kind> {
     let epoch = epoch.filter(|epoch| epoch.len() == 32)?;
     let epoch = u128::from_str_radix(std::str::from_utf8(epoch).ok()?, 16).ok()?;
     let epoch = Epoch::from_bytes(epoch.to_be_bytes());
-    match (server, hard, soft) {
-        (Some(server), None, None) => {
-            Some(Kind::Epoch { epoch, server: String::from_utf8(server.to_vec()).ok()? })
+    match (servers, purged) {
+        ([Some(server), None] | [None, Some(server)], [None, None]) => {
+            let server = String::from_utf8(server.to_vec()).ok()?;
+            Some(Kind::Epoch { epoch, server, begins: servers[0].is_some() })
         }
-        (None, Some(hard), None) => Some(Kind::Purge { tags: tags(hard)?, soft: false }),
-        (None, None, Some(soft)) => Some(Kind::Purge { tags: tags(soft)?, soft: true }),
+        ([None, None], [Some(hard), None]) => Some(Kind::Purge { tags: tags(hard)?, soft: false }),
+        ([None, None], [None, Some(soft)]) => Some(Kind::Purge { tags: tags(soft)?, soft: true }),
         _ => None,
     }
 }
@@ -180,10 +178,13 @@ mod tests {
             let record = read(purge(token, 7, &tags, soft));
             assert_eq!((record.nonce, record.kind), (Some(7), Kind::Purge { tags: tags.clone(), soft }));
         }
-        let record = read(epoch(token, 8, "run:repl"));
-        assert_eq!(record.kind, Kind::Epoch { epoch: token, server: "run:repl".to_owned() });
+        for begins in [false, true] {
+            let record = read(epoch(token, 8, "run:repl", begins));
+            assert_eq!(record.kind, Kind::Epoch { epoch: token, server: "run:repl".to_owned(), begins });
+        }
+        let record = read(epoch(token, 8, "run:repl", true));
         assert_eq!(read_head(&head(8)), Some(8));
-        assert_ne!(record.print, read(epoch(token, 9, "run:repl")).print);
+        assert_ne!(record.print, read(epoch(token, 9, "run:repl", true)).print);
     }
 
     #[test]

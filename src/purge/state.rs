@@ -243,7 +243,14 @@ impl State {
         match &record.kind {
             Kind::Purge { tags, soft } => self.purge(record.id, tags, *soft),
             Kind::Later => self.purge(record.id, &[self.all], false),
-            Kind::Epoch { epoch, server } => {
+            // A process that hasn't noticed yet that its epoch is over renews it. A reader who hasn't seen the end of one of them
+            // can't tell which is over.
+            Kind::Epoch { epoch, begins: false, .. } if self.read.is_some_and(|read| read != *epoch) => {
+                if !self.ready {
+                    self.epoch_record = None;
+                }
+            }
+            Kind::Epoch { epoch, server, .. } => {
                 if self.read != Some(*epoch) {
                     self.read = Some(*epoch);
                     self.floor = self.floor.max(record.id);
@@ -304,9 +311,9 @@ impl State {
     }
 
     /// An own purge that the journal took as `id`. False: what `start` says doesn't hold any more, or the id isn't above all
-    /// that was known, and the epoch must end.
+    /// that was known or is one of the highest, and the epoch must end.
     pub(crate) fn purged(&mut self, start: &Start, id: JournalId, tags: &[Tag], soft: bool) -> bool {
-        if self.epoch != start.epoch || id <= start.seen {
+        if self.epoch != start.epoch || id <= start.seen || id.ms == u64::MAX {
             return false;
         }
         self.purge(id, tags, soft);

@@ -162,7 +162,7 @@ async fn cycle(inner: &Inner, link: &Link, tail: &mut dyn Tail, server: &str) ->
     };
     if !known {
         // It was evicted or overwritten. Until it is right again, strict reads take two round trips.
-        let repair = epoch_record(epoch, server, AppendMode::Existing { trim: JournalId::ZERO });
+        let repair = epoch_record(epoch, server, false, AppendMode::Existing { trim: JournalId::ZERO });
         Through::Tail(tail).append(link, &repair).await?;
     }
     Ok(true)

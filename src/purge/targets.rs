@@ -105,3 +105,24 @@ fn unique(mut tags: Vec<Tag>) -> Vec<Tag> {
     tags.dedup();
     tags
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Policy, QueryCache};
+
+    #[test]
+    fn layers_that_are_gone_are_not_kept() {
+        let cache = QueryCache::builder().build().unwrap();
+        let kept = cache.layer(Policy::default());
+        for _ in 0..100 {
+            drop(cache.layer(Policy::default()).clone());
+        }
+        let clone = kept.clone();
+        drop(kept);
+        let tables = &cache.shared.tables;
+        assert_eq!(tables.all().len(), 1);
+        assert!(tables.0.lock().unwrap().len() <= 2);
+        drop(clone);
+        assert!(tables.all().is_empty());
+    }
+}

@@ -23,9 +23,9 @@ use super::snapshot::{Snapshot, Source};
 /// used: mount it where only operators get to it.
 ///
 /// The top keys are fixed: `enabled`, `type`, `connected`, `keys`, `memory_used`, `uptime_seconds`, `connection_pool`;
-/// then the counts over all routes, the parts (`memory`, `queue`, `flights`, `breaker`, `leases`, `errors`), and the same
-/// counts per route. `breaker` is the shared tier's circuit breaker, and missing where there is no shared tier; `leases` is
-/// there once there are any.
+/// then the counts over all routes, the parts (`memory`, `queue`, `flights`, `breaker`, `journal`, `leases`, `errors`), and the
+/// same counts per route. `breaker` is the shared tier's circuit breaker and `journal` that of purges, both missing where there
+/// is no shared tier; `leases` is there once there are any.
 #[derive(Clone)]
 pub struct StatsHandler {
     source: Arc<dyn Source>,

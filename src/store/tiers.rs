@@ -1,97 +1,37 @@
 //! The tiers as one: where a request's entry is looked for, and where a fill's entry goes.
 
+mod draft;
 mod place;
+mod target;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header, response};
+use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 
+pub(crate) use self::draft::Draft;
 use self::place::Ends;
+pub(crate) use self::target::Target;
 use super::breaker::Breaker;
 use super::lease::Held;
 use super::memory::{Cached, Memory};
 use super::writer::Writer;
 use super::{Store, StoreError, guarded};
 use crate::answer;
-use crate::cache_status::{Forward, Names};
+use crate::cache_status::Names;
 use crate::clock::{Clock, Millis};
-use crate::entry::{self, DecodeError, Entry, EntryHead, Record, VaryRecord};
+use crate::entry::{self, DecodeError, Entry, Record, VaryRecord};
 use crate::flight::Filled;
-use crate::key::{self, Key};
-use crate::policy::{Refusal, Verdict, etag};
-use crate::purge::{Purges, Stamp, Tag, Trust, Validity};
+use crate::key::Key;
+use crate::policy::{Refusal, Verdict};
+use crate::purge::{Purges, Stamp, Trust, Validity};
 use crate::route::{RequestHead, Route};
 use crate::stats::Stats;
 
 /// Difference of clocks that isn't worth a miss, milliseconds.
 const SKEW: Millis = 1000;
-
-/// Where a request's entry stands, as far as is known.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// The key before `Vary`.
-    pub(crate) primary: Key,
-    /// Which fields tell the variants apart, if the resource is known to vary.
-    pub(crate) vary: Option<Arc<VaryRecord>>,
-    /// The variant's key; the primary key where none is known, or none can be made because the fields are over the
-    /// limit for keys. Nothing is stored or found for such a request.
-    pub(crate) key: Key,
-    /// The newest entry found that may answer though it isn't fresh any more, or has to be refreshed.
-    pub(crate) stale: Option<Arc<Entry>>,
-    /// Whether memory has an entry that may answer once the purge journal was asked.
-    pub(crate) doubtful: bool,
-}
-
-impl Target {
-    fn of(primary: Key, vary: Option<Arc<VaryRecord>>, request: &HeaderMap) -> Self {
-        let key = match &vary {
-            Some(record) => key::variant(&primary, &record.fields, request).unwrap_or(primary),
-            None => primary,
-        };
-        Self { primary, vary, key, stale: None, doubtful: false }
-    }
-
-    /// Keeps in mind what memory has, if it may answer though it isn't fresh.
-    fn remembering(mut self, entry: Arc<Entry>, now: Millis) -> Self {
-        self.stale = Some(entry).filter(|entry| is_datable(entry, now) && is_of_use(entry, now));
-        self
-    }
-
-    /// Why a request for it goes to the origin.
-    pub(crate) fn forward(&self) -> Forward {
-        if self.stale.is_some() { Forward::Stale } else { Forward::Miss }
-    }
-
-    /// Whether `filled`, made for another request with the same primary key, is this request's entry too.
-    pub(crate) fn accepts(&self, filled: &Filled, request: &HeaderMap) -> bool {
-        let entry = filled.entry.key;
-        if filled.fields.is_empty() {
-            return entry == self.primary;
-        }
-        key::variant(&self.primary, &filled.fields, request).is_ok_and(|key| key == entry)
-    }
-}
-
-/// A response that a fill wants to store.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) parts: response::Parts,
-    pub(crate) verdict: Verdict,
-    pub(crate) received: Millis,
-    /// The response's own `Vary`.
-    pub(crate) fields: Vec<HeaderName>,
-    /// The length that the response declares.
-    pub(crate) declared: Option<u64>,
-    /// How far purges were known when the fill began.
-    pub(crate) stamp: Stamp,
-    /// What the request is about: tags that the entry's list of variants has too.
-    pub(crate) request_tags: Arc<[Tag]>,
-    /// What the response says it is about.
-    pub(crate) response_tags: Vec<Tag>,
-}
 
 /// Whether the shared tier has an entry isn't known.
 #[derive(Clone, Copy, Debug)]
@@ -162,6 +102,7 @@ impl Tiers {
         trust: Trust,
         target: impl FnOnce() -> Target,
     ) -> Result<Arc<Entry>, Target> {
+        let target = || Target { known: true, ..target() };
         match self.purges.worth(&entry, trust) {
             Validity::Fresh if is_fresh(&entry, now) => Ok(entry),
             Validity::Fresh | Validity::Stale => Err(target().remembering(entry, now)),
@@ -232,7 +173,10 @@ impl Tiers {
             None => (shared.store.get(&target.primary).await?, None),
         };
         match self.open(shared, &target.primary, first) {
-            Some(Record::Entry(entry)) => return Ok(self.promote(entry, target)),
+            Some(Record::Entry(entry)) => {
+                target.known = true;
+                return Ok(self.promote(entry, target));
+            }
             Some(Record::Vary(record)) => {
                 let record = self.learn(record);
                 let stale = target.stale.take();
@@ -337,13 +281,8 @@ impl Tiers {
         chunks: &[Bytes],
         held: Option<&Arc<Held>>,
     ) -> Result<Filled, Refusal> {
-        let Draft { parts, verdict, received, fields, stamp, request_tags, response_tags, .. } = draft;
+        let Draft { verdict, received, fields, stamp, request_tags, .. } = draft;
         let Verdict { lifetime, initial_age, windows } = verdict;
-        route.rules.keeps(parts, chunks)?;
-        let tags = [request_tags, response_tags.as_slice()].concat();
-        if self.purges.validity(stamp, &tags) == Validity::Gone {
-            return Err(Refusal::Overtaken);
-        }
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
         let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
@@ -353,24 +292,7 @@ impl Tiers {
         };
 
         let place = self.place(target, fields, &request.headers, *received, ends, (stamp, request_tags))?;
-        let mut headers = route.rules.stored_headers(&parts.headers);
-        if !headers.contains_key(header::ETAG)
-            && let Some(made) = etag::make(route.rules.etag, chunks)
-        {
-            headers.insert(header::ETAG, made);
-        }
-        let head = EntryHead {
-            key: &place.key,
-            status: parts.status,
-            headers: &headers,
-            stored_at: *received,
-            initial_age: *initial_age,
-            lifetime,
-            windows: *windows,
-            stamp: *stamp,
-            tags: &tags,
-        };
-        let (entry, encoded) = Entry::seal(head, chunks)?;
+        let (entry, encoded) = draft.entry(route, &place.key, lifetime, chunks)?;
         if let Some(shared) = self.shared_for(stamp) {
             // After the list of variants, which it may be found by.
             shared.put(place.key, encoded, self.life(life), held);

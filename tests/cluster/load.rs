@@ -51,7 +51,7 @@ fn body(path: &str) -> String {
 }
 
 fn path(number: usize) -> String {
-    if number % 3 == 0 { format!("/leased/{number}") } else { format!("/plain/{number}") }
+    if number.is_multiple_of(3) { format!("/leased/{number}") } else { format!("/plain/{number}") }
 }
 
 async fn ask(site: &Site, path: &str, tally: &Tally) {
@@ -82,7 +82,7 @@ async fn share(process: &Process, tally: &Tally) -> f64 {
             ask(&site, &path, &own).await;
             own
         });
-        if number % CLIENTS == 0 {
+        if number.is_multiple_of(CLIENTS) {
             while let Some(done) = hot.join_next().await {
                 add(tally, &done.unwrap());
             }
@@ -119,7 +119,8 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
             while !stop.load(SeqCst) {
                 number = number.wrapping_mul(1_103_515_245).wrapping_add(12_345) % (1 << 31);
                 // One in ten was never asked for before.
-                let path = if number % 10 == 0 { path(HOT + number) } else { path(number / 10 % HOT) };
+                let path =
+                    if number.is_multiple_of(10) { path(HOT + number) } else { path(number / 10 % HOT) };
                 ask(&site, &path, &tally).await;
                 // So that the servers get their share of two cores.
                 sleep(Duration::from_millis(1)).await;

@@ -1,14 +1,10 @@
 //! A real Redis Cluster on loopback: three masters with a replica each.
 
-use std::time::{Duration, Instant};
-
 use super::RedisServer;
+use super::redis::wait;
 
 /// Slots of a Cluster.
 const SLOTS: u16 = 16384;
-
-/// How long the nodes may take to agree.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Six servers. Dropped, all are stopped.
 pub struct RedisCluster {
@@ -173,13 +169,5 @@ impl RedisCluster {
 
     fn id(&self, node: usize) -> String {
         self.nodes[node].cli(&["CLUSTER", "MYID"])
-    }
-}
-
-fn wait(what: &str, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < DEADLINE, "not in {DEADLINE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

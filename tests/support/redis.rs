@@ -11,7 +11,7 @@ use std::time::Duration;
 static SERVERS: AtomicU32 = AtomicU32::new(0);
 
 /// How often a new server is asked whether it is up, 10 ms apart.
-const TRIES: u32 = 1000;
+pub(super) const TRIES: u32 = 1000;
 
 /// A server with its own directory and without persistence. Dropped, it is stopped and its directory removed.
 pub struct RedisServer {
@@ -233,6 +233,17 @@ fn port_for(args: &[&str]) -> u16 {
     }
     let has_bus = |port: &u16| *port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok();
     (0..1000).map(|_| free_port()).find(has_bus).expect("two free ports")
+}
+
+/// Waits until servers agree, half a minute at most.
+pub(super) fn wait(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..3 * TRIES {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not in time: {what}");
 }
 
 /// The reply of whoever listens on this port, as [`RedisServer::call`] gives it.

@@ -1,13 +1,8 @@
 //! A master, two replicas, and three sentinels that watch them.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use super::RedisServer;
-use super::redis::{call_at, free_port};
-
-/// How long the sentinels may take to agree.
-const DEADLINE: Duration = Duration::from_secs(30);
+use super::redis::{TRIES, call_at, free_port, wait};
+use std::process::{Child, Command, Stdio};
 
 /// The name of what the sentinels watch.
 const NAME: &str = "mymaster";
@@ -111,12 +106,14 @@ impl Sentinel {
                 .spawn()
                 .expect("redis-server");
             let mut sentinel = Self { process, port, directory };
-            let start = Instant::now();
-            while start.elapsed() < DEADLINE && matches!(sentinel.process.try_wait(), Ok(None)) {
+            for _ in 0..TRIES {
+                if !matches!(sentinel.process.try_wait(), Ok(None)) {
+                    break;
+                }
                 if call_at(port, &[b"PING"]).is_ok() {
                     return sentinel;
                 }
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(std::time::Duration::from_millis(10));
             }
         }
         panic!("the sentinel doesn't start");
@@ -138,13 +135,5 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         self.stop();
         let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-fn wait(what: &str, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < DEADLINE, "not in {DEADLINE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

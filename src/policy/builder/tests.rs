@@ -33,6 +33,7 @@ fn full() -> Policy<BodyKey> {
         .refresh_ahead(0.5)
         .jitter(0.25)
         .lease(Duration::from_secs(4))
+        .min_uses(3)
         .tags(["items", "item:{id}"])
         .tag_fields(["Cache-Tag"])
         .strict()
@@ -71,6 +72,7 @@ fn every_method_writes_its_field() {
         refresh_ahead: Some(0.5),
         jitter: 0.25,
         lease: Some(Duration::from_secs(4)),
+        min_uses: Some(3),
         tags: vec!["items".to_owned(), "item:{id}".to_owned()],
         tag_fields: vec!["Cache-Tag".to_owned()],
         strict: true,

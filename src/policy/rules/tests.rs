@@ -27,6 +27,8 @@ fn every_bad_value_is_an_error_that_names_its_field() {
         (wrong(|c| c.ttl = Some(Duration::from_nanos(1))), "ttl"),
         (wrong(|c| c.ttl = Some(too_long)), "ttl"),
         (wrong(|c| c.max_body = 0), "max_body"),
+        (wrong(|c| c.min_uses = Some(1)), "min_uses"),
+        (wrong(|c| c.min_uses = Some(256)), "min_uses"),
         (wrong(|c| c.lease = Some(Duration::ZERO)), "lease"),
         (wrong(|c| c.lease = Some(Duration::from_micros(999))), "lease"),
         (wrong(|c| c.lease = Some(MAX_LEASE + Duration::from_nanos(1))), "lease"),

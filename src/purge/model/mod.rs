@@ -22,8 +22,9 @@ mod purge;
 mod read;
 mod server;
 mod tail;
-mod tests;
 mod world;
+
+mod tests;
 
 /// What is kept, unless it is dropped to see what happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +51,12 @@ enum Rule {
     LostIsStrict,
     /// What a strict read asks is sent after its request began.
     StrictAfter,
-    /// What a hard purge took is no base of a revalidation.
-    HardIsNoBase,
     /// A revalidation stamps with its own start.
     RevalidationStamp,
     /// Without contact, entries serve for a while only.
     Grace,
     /// Without a cycle for a while, the tail is lost.
     Heartbeat,
-    /// The head that is asked for mustn't be older than what was known when it was.
-    HeadIndex,
     /// The head is replaced in one step with the append.
     HeadAtOnce,
     /// A stream that holds older entries than the one missing, or none, gets a new epoch.
@@ -68,14 +65,10 @@ enum Rule {
     TrimById,
     /// The epoch's record is renewed before it is trimmed away.
     RenewEpoch,
-    /// The shared tier isn't used before the journal was read.
-    Cold,
     /// A purge that the journal couldn't take holds in its own process at once.
     OfflineHolds,
     /// It holds there until the journal took it.
     ReplayThenForget,
-    /// Entries whose epoch others don't know stay in memory.
-    ProvisionalStays,
 }
 
 /// Which rules are kept.

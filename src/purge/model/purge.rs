@@ -29,6 +29,7 @@ impl Sim {
         }
         if done.is_ok() {
             world.purges[made].returned = Some(world.now);
+            world.count("purged");
             world.log(|| format!("node {node} has purged {tag:?}"));
             return;
         }
@@ -76,7 +77,7 @@ impl Sim {
         let from = self.world().nodes[node].state.start().ok_or(Unreached)?;
         let trim = self.trim(node, &from);
         if from.epoch_record < trim && rules.keep(Rule::RenewEpoch) {
-            let (fields, nonce) = self.world().epoch_record(from.epoch, &from.server);
+            let (fields, nonce) = self.world().epoch_record(from.epoch, &from.server, false);
             let mode = Mode::Existing { trim: JournalId::ZERO };
             self.on_lane(node, start, |journal| journal.append(fields, Some(nonce), mode, None)).await?.ok();
             self.world().count("epoch renewed");

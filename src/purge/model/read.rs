@@ -28,6 +28,7 @@ impl Sim {
             let own = &world.nodes[node];
             let was_lost = own.is_lost(world.now, world.rules);
             let start = own.start;
+            world.count(if was_lost { "read while lost" } else { "read in touch" });
             let asked = Asked { node, start, begun: world.now, strict, was_lost, reached: true };
             (asked, strict || was_lost && world.rules.keep(Rule::LostIsStrict))
         };
@@ -130,23 +131,19 @@ impl Sim {
     /// Whether all is known that the journal held when this was asked. `Err`: it can't be told.
     async fn is_current(&self, asked: &Asked) -> Result<bool, Unreached> {
         let rules = self.world().rules;
-        let (look, epoch) = {
+        let look = {
             let world = self.world();
             let state = &world.nodes[asked.node].state;
             if !state.is_ready() {
                 return Err(Unreached);
             }
-            (state.look(), state.epoch())
+            state.look()
         };
         let head = self.on_lane(asked.node, asked.start, |journal| journal.head()).await?;
         {
             let world = self.world();
             let state = &world.nodes[asked.node].state;
-            let loose = !rules.keep(Rule::HeadIndex)
-                && state.is_ready()
-                && state.epoch() == epoch
-                && state.knows_head(head);
-            if loose || state.is_current(look, head) {
+            if state.is_current(look, head) {
                 return Ok(true);
             }
         }
@@ -186,8 +183,7 @@ impl Sim {
                 (flight, false, epoch)
             } else {
                 let base = own.memory[key].or(found).filter(|_| revalidates);
-                let hard = world.rules.keep(Rule::HardIsNoBase);
-                let base = base.filter(|base| !hard || own.worth(base) != Validity::Gone);
+                let base = base.filter(|base| own.worth(base) != Validity::Gone);
                 let stamp = own.state.stamp(now + 1);
                 let (done, entry) = (Cell::new(false), Cell::new(None));
                 let flight = Rc::new(Flight { stamp, begun: now, done, entry, base });

@@ -172,7 +172,7 @@ impl Sim {
             let state = &world.nodes[node].state;
             let (known, epoch) = (state.knows_head(head), state.epoch());
             let name = world.known_name();
-            (!known).then(|| world.epoch_record(epoch, &name))
+            (!known).then(|| world.epoch_record(epoch, &name, false))
         };
         if let Some((fields, nonce)) = repair {
             let mode = Mode::Existing { trim: JournalId::ZERO };
@@ -200,13 +200,12 @@ impl Sim {
         way: Way,
         mode: Mode,
     ) -> Result<JournalId, Unreached> {
-        let token = Epoch::random();
         let above = self.world().nodes[node].state.above();
-        let first = self.epoch_over(node, start, way, token, mode, None).await?;
-        if first >= above {
+        let first = self.epoch_over(node, start, way, mode, None).await?;
+        if first >= above || mode == Mode::Replace {
             return Ok(first);
         }
-        self.epoch_over(node, start, way, token, Mode::Create, Some(above)).await
+        self.epoch_over(node, start, way, Mode::Create, Some(above)).await
     }
 
     async fn epoch_over(
@@ -214,16 +213,16 @@ impl Sim {
         node: usize,
         start: u64,
         way: Way,
-        token: Epoch,
         mode: Mode,
         id: Option<JournalId>,
     ) -> Result<JournalId, Unreached> {
         let (fields, nonce) = {
             let world = &mut *self.world();
+            let token = Epoch::random();
             world.count("epoch begun");
             world.log(|| format!("node {node} begins {token:?}"));
             let name = world.known_name();
-            world.epoch_record(token, &name)
+            world.epoch_record(token, &name, true)
         };
         let append = |journal: &mut Server| journal.append(fields, Some(nonce), mode, id);
         let appended = match way {

@@ -16,10 +16,13 @@ use crate::purge::state::{MAX_OFFLINE, MAX_PURGED};
 use crate::purge::tag::Tag;
 
 /// `partition_grace`, in steps.
-pub(super) const GRACE: u64 = 14;
+pub(super) const GRACE: u64 = 40;
 
 /// Steps without a cycle after which the tail is lost.
-pub(super) const LOST: u64 = 10;
+pub(super) const LOST: u64 = 30;
+
+/// How often a tail goes on rather than a request, of 100.
+const TAILS_TURN: u64 = 55;
 
 /// Bounds of the state, on purged tags and on those that the journal couldn't take: as they are, and so small that they bind.
 pub(super) const BOUNDS: [(usize, usize); 3] = [(MAX_PURGED, MAX_OFFLINE), (3, 2), (1, 1)];
@@ -54,6 +57,27 @@ pub(super) struct World {
     /// `journal_retention`, by the server's clock.
     pub(super) retention: u64,
     nonce: u64,
+}
+
+/// What is under way.
+#[derive(Default)]
+struct Jobs {
+    tails: Vec<Job>,
+    requests: Vec<Job>,
+}
+
+impl Jobs {
+    /// One that goes on, unless something is to begin. Tails have it better than requests: there are fewer of them.
+    fn draw(&mut self, random: &mut Random, going_on: u64) -> Option<(Job, bool)> {
+        let all = (self.tails.len() + self.requests.len()) as u64;
+        if all == 0 || !random.chance((40 + 8 * all).min(going_on)) {
+            return None;
+        }
+        let is_tail = self.requests.is_empty() || !self.tails.is_empty() && random.chance(TAILS_TURN);
+        let of = if is_tail { &mut self.tails } else { &mut self.requests };
+        let at = random.below(of.len() as u64) as usize;
+        Some((of.swap_remove(at), is_tail))
+    }
 }
 
 /// A history.
@@ -130,7 +154,7 @@ impl Mix {
             tails: random.pick(&[4, 10, 20]),
             faults: if of.is_empty() { 0 } else { random.pick(&[0, 2, 5]) },
             of,
-            going_on: random.pick(&[60, 75, 85]),
+            going_on: random.pick(&[75, 90, 95]),
             soft: random.pick(&[0, 30, 60]),
             strict: random.pick(&[0, 40, 100]),
         }
@@ -188,10 +212,10 @@ impl Sim {
 
     fn run(&self, steps: u64) {
         let mix = Mix::draw(&mut self.world().random);
-        let mut jobs: Vec<Job> = Vec::new();
+        let mut jobs = Jobs::default();
         self.start();
         for _ in 0..steps {
-            let at = {
+            let job = {
                 let world = &mut *self.world();
                 if world.violation.is_some() {
                     return;
@@ -200,27 +224,13 @@ impl Sim {
                 if world.random.chance(50) {
                     world.journal.clock += world.random.pick(&[0, 1, 1, 2, 6]);
                 }
-                jobs.append(&mut world.begun);
-                let busy = (40 + 4 * jobs.len() as u64).min(mix.going_on);
-                if !jobs.is_empty() && world.random.chance(busy) {
-                    Some(world.random.below(jobs.len() as u64) as usize)
-                } else {
-                    None
-                }
+                jobs.requests.append(&mut world.begun);
+                jobs.draw(&mut world.random, mix.going_on)
             };
-            match at {
-                Some(at) => {
-                    if step_of(&mut jobs[at]) {
-                        drop(jobs.swap_remove(at));
-                    }
-                }
-                None => {
-                    if let Some(mut job) = self.draw(&mix)
-                        && !step_of(&mut job)
-                    {
-                        jobs.push(job);
-                    }
-                }
+            if let Some((mut job, is_tail)) = job.or_else(|| self.draw(&mix))
+                && !step_of(&mut job)
+            {
+                if is_tail { jobs.tails.push(job) } else { jobs.requests.push(job) }
             }
         }
     }
@@ -238,8 +248,8 @@ impl Sim {
         }
     }
 
-    /// Begins something, or something goes wrong.
-    fn draw(&self, mix: &Mix) -> Option<Job> {
+    /// Begins something, or something goes wrong. Says whether it is a tail's.
+    fn draw(&self, mix: &Mix) -> Option<(Job, bool)> {
         let (node, key, what, strict, soft, tag);
         {
             let world = &mut *self.world();
@@ -253,16 +263,16 @@ impl Sim {
             tag = world.random.pick(&tags);
         }
         if what < mix.reads {
-            return Some(Box::pin(self.clone().read(node, key, strict)));
+            return Some((Box::pin(self.clone().read(node, key, strict)), false));
         }
         if what < mix.reads + mix.purges {
             let world = &mut *self.world();
             world.versions[key] += 1;
             world.now += 1;
-            return Some(Box::pin(self.clone().purge(node, tag, soft)));
+            return Some((Box::pin(self.clone().purge(node, tag, soft)), false));
         }
         if what < mix.reads + mix.purges + mix.tails {
-            return Some(self.clone().tail(node));
+            return Some((self.clone().tail(node), true));
         }
         let world = &mut *self.world();
         let fault = world.random.pick(&mix.of);
@@ -310,7 +320,7 @@ impl World {
             Fault::Highest => {
                 let tags = [TAGS[0][0]];
                 let (fields, _) = self.purge_record(Epoch::random(), &tags, false);
-                let id = JournalId::new(u64::MAX, 0);
+                let id = JournalId::new(self.random.pick(&[u64::MAX, u64::MAX - 1]), 0);
                 self.journal.append(fields, None, Mode::Create, Some(id)).ok();
             }
         }
@@ -338,9 +348,9 @@ impl World {
         (record::purge(epoch, nonce, tags, soft), nonce)
     }
 
-    pub(super) fn epoch_record(&mut self, epoch: Epoch, server: &str) -> (Fields, u64) {
+    pub(super) fn epoch_record(&mut self, epoch: Epoch, server: &str, begins: bool) -> (Fields, u64) {
         let nonce = self.nonce();
-        (record::epoch(epoch, nonce, server), nonce)
+        (record::epoch(epoch, nonce, server, begins), nonce)
     }
 }
 

@@ -1,5 +1,7 @@
 mod probe;
 
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::{advance, sleep};
@@ -27,6 +29,7 @@ enum Sign {
 struct Scripted {
     sign: Mutex<Sign>,
     last_error: Mutex<Option<String>>,
+    in_part: AtomicBool,
     /// When probes came.
     probes: Mutex<Vec<Instant>>,
     suspensions: Mutex<Vec<bool>>,
@@ -37,6 +40,7 @@ impl Scripted {
         Arc::new(Self {
             sign: Mutex::new(sign),
             last_error: Mutex::default(),
+            in_part: AtomicBool::new(false),
             probes: Mutex::default(),
             suspensions: Mutex::default(),
         })
@@ -105,6 +109,10 @@ impl Store for Scripted {
 
     fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap().clone()
+    }
+
+    fn answers_in_part(&self) -> bool {
+        self.in_part.load(Ordering::Relaxed)
     }
 }
 
@@ -183,6 +191,20 @@ async fn while_the_first_connects_are_under_way_nothing_counts_as_a_failure() {
     }
     assert_eq!(breaker.status().state, "open");
     assert_eq!(breaker.cause().as_deref(), Some("connection: refused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_part_answers_no_failure_counts_and_those_before_do() {
+    let store = Scripted::new(Sign::Life);
+    let breaker = over(&store);
+    let fail = || assert!(read(&breaker, Err(&StoreError::Timeout)));
+    (0..4).for_each(|_| fail());
+    store.in_part.store(true, Ordering::Relaxed);
+    (0..100).for_each(|_| fail());
+    assert_eq!(breaker.status().state, "closed");
+    store.in_part.store(false, Ordering::Relaxed);
+    fail();
+    assert_eq!(breaker.status().state, "open");
 }
 
 #[tokio::test(start_paused = true)]

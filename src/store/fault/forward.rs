@@ -88,10 +88,6 @@ impl Store for FaultStore {
     fn last_error(&self) -> Option<String> {
         self.0.inner.last_error()
     }
-
-    fn answers_in_part(&self) -> bool {
-        self.0.inner.answers_in_part()
-    }
 }
 
 impl Shared {

@@ -34,7 +34,8 @@ use crate::store::{Store, StoreError};
 ///
 /// Struck can be every operation, also those of [`Leases`](crate::Leases) and the [`Journal`](crate::Journal); [`pool`](Store::pool),
 /// [`last_error`](Store::last_error) and [`suspend`](Store::suspend) go through as they are. What was struck goes to
-/// the store behind after its delay or hang, and not at all if it fails. Nothing runs in the background: an operation
+/// the store behind after its delay or hang, and not at all if it fails. A fault is one of the whole store, which never
+/// [answers in part](Store::answers_in_part). Nothing runs in the background: an operation
 /// whose future is dropped is over.
 ///
 /// ```

@@ -63,7 +63,9 @@ pub(super) fn server(code: &str) -> StoreError {
         "MASTERDOWN" => "the replica has lost its master",
         "BUSY" => "the server is busy with a script",
         "WRONGTYPE" => "the key holds another type",
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "TRYAGAIN" => "the server is part of a Cluster",
+        "CLUSTERDOWN" => "the Cluster is down, or no node has the slot",
+        "TRYAGAIN" => "the slot is being moved",
+        "MOVED" | "ASK" | "CROSSSLOT" => "the server is part of a Cluster",
         _ => "the server refuses the command",
     };
     StoreError::Server(format!("{code}: {meaning}"))

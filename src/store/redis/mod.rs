@@ -85,6 +85,9 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 /// under that name and `:h`. For it it uses `MULTI`, `EXEC`, `XADD`, `XRANGE`, and `XREAD` with `BLOCK` on one more connection
 /// a tail. A server is known by its `run_id` and `master_replid` of `INFO`; one that tells neither can't be told from others.
 ///
+/// With sentinels it goes to the master they name, and adds `SENTINEL GET-MASTER-ADDR-BY-NAME` to them and `ROLE` to it. In
+/// a Cluster each master has lanes of its own; `CLUSTER SLOTS` and, while slots move, `ASKING` are added.
+///
 /// No call waits for a connection to be made, but a `set` while the very first ones are under way. Connections are made,
 /// watched and replaced by tasks of their own, which end when the store is dropped. All methods need a tokio runtime
 /// with time and I/O enabled; outside one they answer [`StoreError::Unavailable`].

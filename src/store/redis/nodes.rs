@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::cluster::Cluster;
 use super::lane::{Lane, accepted};
 use super::lanes::Lanes;
-use super::probe;
+use super::probe::{Question, probe};
 use super::sentinel::is_replicas;
 use super::settings::{Address, Settings, at};
 use crate::error::ConfigError;
@@ -153,7 +153,7 @@ impl Nodes {
     /// A sign of life by an answer to `command`, a read, within `limit`. The caller bounds the whole.
     pub(super) async fn probe(&self, command: &Cmd, limit: Duration) -> Result<(), StoreError> {
         match self {
-            Self::One { lanes, .. } => probe::probe(lanes, command, limit).await,
+            Self::One { lanes, .. } => probe(lanes, Question { command, limit, redirects: false }).await,
             Self::Cluster(cluster) => cluster.probe(command, limit).await,
         }
     }

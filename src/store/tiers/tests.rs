@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::*;
 use crate::clock::ManualClock;
 use crate::config::{MemoryConfig, RedisConfig};
-use crate::entry::Windows;
+use crate::entry::{EntryHead, Windows};
 use crate::purge::{Epoch, JournalId, Stamp, TagScope};
 
 const HOUR: Millis = 3_600_000;

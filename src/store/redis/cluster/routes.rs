@@ -126,3 +126,76 @@ impl Routes {
         Some(place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RedisConfig;
+    use crate::store::redis::settings::Settings;
+
+    fn address(number: usize) -> Address {
+        Address { host: "h".into(), port: u16::try_from(number).unwrap() + 1 }
+    }
+
+    fn range(first: u16, last: u16, number: usize) -> Range {
+        Range { first, last, master: address(number) }
+    }
+
+    fn make(address: &Address) -> Option<Arc<Node>> {
+        let (settings, _) = Settings::new(&RedisConfig::default()).unwrap();
+        let (open, closed) = watch::channel(());
+        Some(Arc::new(Node {
+            address: address.clone(),
+            lanes: Arc::new(Lanes::new(&settings.at(address), closed).unwrap()),
+            health: Health::default(),
+            redirected_to: AtomicBool::new(false),
+            _open: open,
+        }))
+    }
+
+    fn owners(routes: &Routes, slots: &[u16]) -> Vec<Option<u16>> {
+        slots.iter().map(|slot| Some(routes.owner(*slot)?.address.port - 1)).collect()
+    }
+
+    #[test]
+    fn a_new_map_keeps_the_nodes_that_are_in_it_and_lets_the_others_go() {
+        let mut routes = Routes::default();
+        assert!(!routes.are_known() && routes.owner(0).is_none());
+        routes.take_over(&[range(0, 99, 0), range(200, 16383, 1)], make);
+        assert_eq!(
+            owners(&routes, &[0, 99, 100, 199, 200, 16383]),
+            [Some(0), Some(0), None, None, Some(1), Some(1)]
+        );
+        assert!(routes.are_known() && routes.owner(16384).is_none());
+        let (kept, gone) = (Arc::clone(&routes.nodes()[0]), Arc::downgrade(&routes.nodes()[1]));
+        routes.take_over(&[range(0, 9, 2), range(10, 16383, 0)], make);
+        assert_eq!(owners(&routes, &[0, 9, 10, 16383]), [Some(2), Some(2), Some(0), Some(0)]);
+        assert!(Arc::ptr_eq(routes.owner(10).unwrap(), &kept) && gone.upgrade().is_none());
+    }
+
+    #[test]
+    fn who_gets_slots_stays_as_long_as_something_is_sent_there() {
+        let mut routes = Routes::default();
+        routes.take_over(&[range(0, 16383, 0)], make);
+        let (place, node) = routes.node(&address(1), make).unwrap();
+        routes.give(7, place);
+        assert_eq!(owners(&routes, &[6, 7, 8]), [Some(0), Some(1), Some(0)]);
+        node.redirected_to.store(true, Relaxed);
+        routes.take_over(&[range(0, 16383, 0)], make);
+        let again = routes.node(&address(1), |_| unreachable!("it is known")).unwrap().1;
+        assert!(Arc::ptr_eq(&again, &node));
+        routes.take_over(&[range(0, 16383, 0)], make);
+        assert_eq!(routes.nodes().len(), 1);
+    }
+
+    #[test]
+    fn nodes_beyond_the_bound_have_no_slots() {
+        let mut routes = Routes::default();
+        let map: Vec<_> = (0..MAX_NODES + 5).map(|n| range(n as u16, n as u16, n)).collect();
+        routes.take_over(&map, make);
+        assert_eq!(routes.nodes().len(), MAX_NODES);
+        assert!(routes.owner(MAX_NODES as u16).is_none() && routes.owner(MAX_NODES as u16 - 1).is_some());
+        assert!(routes.node(&address(MAX_NODES + 9), make).is_none());
+        assert!(routes.node(&address(0), make).is_some());
+    }
+}

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Cluster;
 use super::routes::Node;
-use crate::store::redis::probe::probe;
+use crate::store::redis::probe::{Question, probe};
 use crate::store::{PoolStatus, StoreError};
 
 /// Nodes that a probe asks at once.
@@ -60,8 +60,9 @@ impl Cluster {
     ) -> Result<(), StoreError> {
         self.discover().await?;
         let nodes = self.some_nodes();
+        let question = Question { command, limit, redirects: true };
         let mut probes: FuturesUnordered<_> =
-            nodes.iter().take(PROBED).map(|node| probe(&node.lanes, command, limit)).collect();
+            nodes.iter().take(PROBED).map(|node| probe(&node.lanes, question)).collect();
         let mut problem = StoreError::Unavailable;
         while let Some(outcome) = probes.next().await {
             match outcome {

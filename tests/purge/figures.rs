@@ -8,6 +8,7 @@ use axum::http::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::Full;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tower_query_cache::{CacheTags, MemoryConfig, Policy, QueryCache};
 
@@ -16,6 +17,9 @@ use crate::support::site::{MINUTE, Site, stats};
 use crate::team::config;
 
 const STREAM: &str = "{tqc:v1:j}";
+
+/// One at a time: they would slow each other.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Entries, and purged tags, of the large cases.
 const MANY: usize = 100_000;
@@ -76,6 +80,7 @@ fn calls(server: &RedisServer, command: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_purge_of_a_tag_lets_go_of_100_000_entries() {
+    let _alone = ALONE.lock().await;
     let server = RedisServer::start();
     let (cache, site) = node(&server, &["pages"]).await;
     let start = Instant::now();
@@ -110,6 +115,7 @@ async fn one_purge_of_a_tag_lets_go_of_100_000_entries() {
 async fn purges_and_tags_cost_little_memory_in_redis() {
     const PURGES: usize = 10_000;
     const PAGES: usize = 5_000;
+    let _alone = ALONE.lock().await;
     let server = RedisServer::start();
     let (cache, _) = node(&server, &[]).await;
     let usage = || server.cli(&["MEMORY", "USAGE", STREAM, "SAMPLES", "0"]).parse::<f64>().unwrap();
@@ -145,6 +151,7 @@ async fn purges_and_tags_cost_little_memory_in_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_catches_up_with_100_000_purged_tags_when_it_starts() {
+    let _alone = ALONE.lock().await;
     let server = RedisServer::start();
     let (cache, _) = node(&server, &[]).await;
     let entry = server.cli(&["XRANGE", STREAM, "-", "+", "COUNT", "1"]);
@@ -154,9 +161,10 @@ async fn a_node_catches_up_with_100_000_purged_tags_when_it_starts() {
 
     drop(cache);
 
-    // The best of a few: other work on the machine is none of the node's.
+    // Without optimisation all takes longer; and other work on the machine is none of the node's.
+    let limit = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
     let mut best = Duration::MAX;
-    for _ in 0..5 {
+    for _ in 0..10 {
         let start = Instant::now();
         let (late, _) = node(&server, &[]).await;
         let took = start.elapsed();
@@ -165,9 +173,10 @@ async fn a_node_catches_up_with_100_000_purged_tags_when_it_starts() {
         assert_eq!((&journal["junk"], &journal["epochs"]), (&0.into(), &0.into()), "{journal}");
         println!("a new node knows {} purged tags after {took:?}", journal["tags"]);
         best = best.min(took);
+        if best < limit {
+            break;
+        }
     }
-    // Without optimisation all takes longer.
-    let limit = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
     assert!(best < limit, "{best:?}");
 }
 

@@ -20,6 +20,9 @@ use crate::store::JournalEntry;
 /// Version of the format.
 const VERSION: &[u8] = b"1";
 
+/// Longest name of a server; Redis's have 81 bytes.
+const LONGEST_SERVER: usize = 160;
+
 /// Tags that one record has at most; a purge of more takes several.
 pub(crate) const TAGS_PER_RECORD: usize = 128;
 
@@ -108,7 +111,7 @@ fn known(epoch: Option<&Bytes>, servers: [Option<&Bytes>; 2], purged: [Option<&B
     let epoch = u128::from_str_radix(std::str::from_utf8(epoch).ok()?, 16).ok()?;
     let epoch = Epoch::from_bytes(epoch.to_be_bytes());
     match (servers, purged) {
-        ([Some(server), None] | [None, Some(server)], [None, None]) => {
+        ([Some(server), None] | [None, Some(server)], [None, None]) if server.len() <= LONGEST_SERVER => {
             let server = String::from_utf8(server.to_vec()).ok()?;
             Some(Kind::Epoch { epoch, server, begins: servers[0].is_some() })
         }
@@ -195,6 +198,7 @@ mod tests {
         let token = "0".repeat(32);
         let tag = "0123456789abcdef";
         let long = tag.repeat(TAGS_PER_RECORD + 1);
+        let name = "s".repeat(LONGEST_SERVER + 1);
         for junk in [
             &[("a", "b")][..],
             &[("v", "2")],
@@ -213,6 +217,7 @@ mod tests {
             &[("v", "1"), ("n", nonce), ("e", &token), ("t", "+123456789abcdef")],
             &[("v", "1"), ("n", nonce), ("e", &token), ("t", &long)],
             &[("v", "1"), ("n", nonce), ("e", &token), ("t", tag), ("s", tag)],
+            &[("v", "1"), ("n", nonce), ("e", &token), ("i", &name)],
         ] {
             let record = read(pairs(junk));
             assert_eq!((record.kind, record.nonce), (Kind::Junk, None), "{junk:?}");

@@ -33,7 +33,7 @@ impl QueryCache {
     /// # let cache = QueryCache::builder().build()?;
     /// # let inner = service_fn(|_: Request<Empty<Bytes>>| async { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("Ada")))) });
     /// # let service = cache.layer(Policy::ttl(Duration::from_secs(60))).layer(inner);
-    /// # service.oneshot(Request::get("/people/7").body(Empty::new())?).await?;
+    /// # service.clone().oneshot(Request::get("/people/7").body(Empty::new())?).await?;
     /// cache.erase_key(&Request::get("/people/7").body("")?).await?;
     /// # Ok(()) }
     /// ```

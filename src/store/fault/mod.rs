@@ -54,6 +54,9 @@ use crate::store::{Store, StoreError};
 ///     async |_: Request<Full<&'static [u8]>>| Ok::<_, Infallible>(Response::new(Full::from("page"))),
 /// ));
 ///
+/// // Until the journal of purges is known nothing is looked up.
+/// assert!(cache.ready(Duration::from_secs(5)).await);
+///
 /// // Every lookup hangs, and yet the answer comes.
 /// let hang = faults.inject(Fault::hang().on([Operation::Get]));
 /// let request = Request::get("/").body(Full::default())?;

@@ -50,13 +50,18 @@ impl QueryCache {
         let (purge, keys) = (self.purge_key(request), self.shared.primary_keys(request));
         let shared = self.shared.clone();
         async move {
+            // Before the purge: what is filled behind it begins a list of its own.
+            let mut listed = Vec::new();
+            for key in &keys {
+                listed.push(shared.tiers.listed(key).await);
+            }
             let purged = purge.await;
             if let Err(PurgeError::Uncached(_) | PurgeError::Tag(_)) = purged {
                 return purged;
             }
             let mut erased = Ok(());
-            for key in &keys {
-                erased = erased.and(shared.tiers.erase(key).await);
+            for (key, listed) in keys.iter().zip(listed) {
+                erased = erased.and(shared.tiers.erase(key, listed).await);
             }
             let purged = purged?;
             erased.map_err(PurgeError::Unerased)?;

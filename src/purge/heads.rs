@@ -87,11 +87,15 @@ impl Inner {
         let Some(leave) = link.breaker.admit().filter(|_| self.read().is_ready()) else {
             return Trust::Grace;
         };
+        let asked = self.cycle();
         let looked = timeout(link.lookup_timeout, guarded(self.is_current(journal))).await;
         let looked = looked.unwrap_or(Err(StoreError::Timeout));
         link.breaker.report(leave, looked.as_ref().map(drop));
         match looked {
-            Ok(true) => Trust::Known,
+            Ok(true) => {
+                self.touched(asked);
+                Trust::Known
+            }
             // It was asked, and what is known here isn't what it holds: that is no partition.
             Ok(false) => Trust::Nothing,
             Err(_) => Trust::Grace,

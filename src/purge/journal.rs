@@ -72,8 +72,10 @@ pub(super) struct Inner {
     last_contact: AtomicU64,
     mode: AtomicU8,
     tailing: AtomicBool,
-    /// Wakes the tail: the journal is to be read anew, or there is something to replay.
+    /// Ends the tail: the journal is to be read anew.
     pub(super) kick: Notify,
+    /// There are purges that the journal must still take.
+    pub(super) pending: Notify,
     /// Woken when the journal is known, or known not to be there.
     changed: Notify,
     pub(super) heads: Heads,
@@ -129,6 +131,7 @@ impl Purges {
             mode: AtomicU8::new(mode as u8),
             tailing: AtomicBool::new(false),
             kick: Notify::new(),
+            pending: Notify::new(),
             changed: Notify::new(),
             heads: Heads::default(),
             counters: Counters::default(),
@@ -195,14 +198,7 @@ impl Purges {
     /// Resolves when the journal is known, or known not to be there.
     pub(crate) async fn ready(&self) {
         self.follow();
-        loop {
-            let mut changed = std::pin::pin!(self.inner.changed.notified());
-            changed.as_mut().enable();
-            if self.is_ready() {
-                return;
-            }
-            changed.await;
-        }
+        self.inner.known().await;
     }
 
     /// Starts the tail unless it runs. Outside a runtime nothing happens.
@@ -310,6 +306,23 @@ impl Inner {
         self.last_contact.store(asked, Ordering::Release);
         self.mode.store(mode as u8, Ordering::Relaxed);
         self.changed.notify_waiters();
+    }
+
+    /// Resolves when the journal was read, or isn't to be had at all.
+    pub(super) async fn known(&self) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.read().is_ready() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The journal was asked then, and all of it was known.
+    pub(super) fn touched(&self, asked: u64) {
+        self.last_contact.fetch_max(asked, Ordering::AcqRel);
     }
 
     /// When a cycle of the tail begins.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio::time::timeout;
+
 use super::api::{PurgeError, Purged};
 use super::epoch::{Through, epoch_record};
 use super::journal::{Inner, Purges};
@@ -23,6 +25,7 @@ impl Purges {
             };
         }
         self.follow();
+        self.inner.known_in_time().await;
         let mut purged = Purged { id: JournalId::ZERO, everything: false };
         for (at, chunk) in tags.chunks(TAGS_PER_RECORD).enumerate() {
             match self.inner.append_purge(chunk, soft).await {
@@ -33,7 +36,7 @@ impl Purges {
                     let rest = tags.get(at * TAGS_PER_RECORD..).unwrap_or(chunk);
                     self.inner.counters.failed.fetch_add(1, Ordering::Relaxed);
                     self.inner.change(|state| state.purge_offline(rest, soft));
-                    self.inner.replay_soon();
+                    self.inner.pending.notify_one();
                     return Err(PurgeError::Unreached(error));
                 }
             }
@@ -48,7 +51,8 @@ impl Inner {
         let (Some(link), Some(journal)) = (&self.link, self.journal()) else {
             return Err(StoreError::Unavailable);
         };
-        let Some(start) = self.read().start().filter(|_| link.breaker.is_closed()) else {
+        // While the breaker is open, the wish to purge starts its probes as that to read does.
+        let Some(start) = link.breaker.admit().and_then(|_| self.read().start()) else {
             return Err(StoreError::Unavailable);
         };
         let mut through = Through::Lanes(journal);
@@ -72,11 +76,15 @@ impl Inner {
         self.change(|state| state.forget());
         self.doubt();
         let id = through.begin_epoch(self, link, &server, AppendMode::Create).await?;
+        // Another's epoch may have been read meanwhile, and entries made in it.
+        self.change(|state| state.ended(id));
+        self.doubt();
         Ok(Purged { id, everything: true })
     }
 
-    /// Wakes the tail, so that it gives the journal what it couldn't take, if it is there.
-    fn replay_soon(&self) {
-        self.kick.notify_one();
+    /// Waits until the journal was read for the first time, or for as long as a write may take.
+    async fn known_in_time(&self) {
+        let Some(link) = self.link.as_ref().filter(|link| link.breaker.is_closed()) else { return };
+        timeout(link.write_timeout, self.known()).await.ok();
     }
 }

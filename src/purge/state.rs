@@ -51,6 +51,8 @@ pub(crate) struct State {
     server: String,
     /// The newest entry read, and its print.
     applied: Option<(JournalId, u64)>,
+    /// How often the journal was begun to be read, or forgotten.
+    reading: u64,
     seen: JournalId,
     /// The highest id that was ever seen, in whatever epoch: a new one begins above it.
     highest: JournalId,
@@ -99,7 +101,8 @@ pub(crate) struct Start {
 pub(crate) struct Mark {
     pub(crate) id: JournalId,
     print: u64,
-    epoch: Epoch,
+    /// Which reading of the journal it belongs to.
+    reading: u64,
 }
 
 /// What a head is compared with that is asked for now.
@@ -120,6 +123,7 @@ impl State {
             read: None,
             server: String::new(),
             applied: None,
+            reading: 0,
             seen: JournalId::ZERO,
             highest: JournalId::ZERO,
             floor: JournalId::ZERO,
@@ -180,32 +184,34 @@ impl State {
     /// Forgets the journal: what was stamped by it is gone until it was read again.
     pub(crate) fn forget(&mut self) {
         let highest = self.highest.max(self.seen);
+        let reading = self.reading + 1;
         let Self { all, bounds, offline_seq, junk, .. } = *self;
         let offline = std::mem::take(&mut self.offline);
-        *self = Self { bounds, highest, offline, offline_seq, junk, ..Self::new(all) };
+        *self = Self { bounds, reading, highest, offline, offline_seq, junk, ..Self::new(all) };
     }
 
-    /// Begins to read the journal from its start, with the first of its entries.
+    /// Begins to read the journal from its start, with the first of its entries. What an earlier reading left that came to no
+    /// end may be another server's.
     pub(crate) fn begin(&mut self, records: &[Record]) {
-        (self.ready, self.read, self.epoch_record) = (false, None, None);
-        let known = self.purged.values().flat_map(|last| [last.hard, last.soft]);
-        self.seen = known.fold(self.floor.max(self.soft_all), JournalId::max);
-        if let Some(first) = records.first() {
-            self.floor = self.floor.max(first.id);
-        }
-        self.applied = None;
+        self.highest = self.highest.max(self.seen);
+        self.reading += 1;
+        (self.ready, self.read, self.epoch_record, self.applied) = (false, None, None, None);
+        (self.seen, self.soft_all) = (JournalId::ZERO, JournalId::ZERO);
+        self.floor = records.first().map_or(JournalId::ZERO, |first| first.id);
+        self.purged.clear();
+        self.heads.clear();
         records.iter().for_each(|record| self.apply(record));
     }
 
     /// Where to read on.
     pub(crate) fn mark(&self) -> Option<Mark> {
-        self.applied.map(|(id, print)| Mark { id, print, epoch: self.epoch })
+        self.applied.map(|(id, print)| Mark { id, print, reading: self.reading })
     }
 
     /// Takes what was read on from `mark`: the first of `records` must be the entry there.
     pub(crate) fn follow(&mut self, mark: Mark, records: &[Record]) -> Result<(), Broken> {
         let (own, rest) = records.split_first().ok_or(Broken)?;
-        if self.epoch != mark.epoch || (own.id, own.print) != (mark.id, mark.print) {
+        if self.reading != mark.reading || (own.id, own.print) != (mark.id, mark.print) {
             return Err(Broken);
         }
         rest.iter().for_each(|record| self.apply(record));
@@ -310,15 +316,31 @@ impl State {
         })
     }
 
-    /// An own purge that the journal took as `id`. False: what `start` says doesn't hold any more, or the id isn't above all
-    /// that was known or is one of the highest, and the epoch must end.
+    /// An own purge that the journal took as `id`. False: the id isn't above all that was known or is one of the highest, or the
+    /// journal isn't known any more, and the epoch must end.
     pub(crate) fn purged(&mut self, start: &Start, id: JournalId, tags: &[Tag], soft: bool) -> bool {
-        if self.epoch != start.epoch || id <= start.seen || id.ms == u64::MAX {
+        if id <= start.seen || id.ms == u64::MAX {
             return false;
+        }
+        if self.epoch != start.epoch {
+            // Another epoch has begun meanwhile, on the same server: before the purge, and then it stands in the journal for all;
+            // or behind it, and then all from before is gone. But the id may be from before, and nothing may be stamped by it.
+            let holds = self.ready && self.server == start.server;
+            if holds {
+                self.purge(id, tags, soft);
+            }
+            return holds;
         }
         self.purge(id, tags, soft);
         self.seen = self.seen.max(id);
         true
+    }
+
+    /// An epoch was begun by a record with this id: nothing from before may be used, whether it was read since or not.
+    pub(crate) fn ended(&mut self, begun: JournalId) {
+        if !(self.ready && self.applied.is_some_and(|(applied, _)| applied >= begun)) {
+            self.forget();
+        }
     }
 
     /// A purge without a journal. Gives its id.

@@ -43,7 +43,11 @@ pub(super) async fn run(inner: &Inner) {
         inner.lose();
         match ended {
             Ok(()) => told = false,
-            Err(StoreError::Unsupported(_)) => return inner.turn_off(),
+            Err(StoreError::Unsupported(_)) => {
+                // There is no journal by which servers could be told apart.
+                journal.trust(None);
+                return inner.turn_off();
+            }
             Err(error @ StoreError::Server(_)) if !told => {
                 tracing::warn!(%error, "the purge journal can't be read; the shared tier isn't used until it can");
                 told = true;
@@ -60,8 +64,7 @@ pub(super) async fn run(inner: &Inner) {
 
 /// Opens a tail and follows it to its end.
 async fn follow(inner: &Inner, link: &Link, journal: &dyn Journal) -> Result<(), StoreError> {
-    // While the store is suspended this pends: the time runs from when it was asked to connect.
-    let mut tail = journal.tail().await?;
+    let mut tail = open(inner, link, journal).await?;
     let tail = &mut *tail;
     let server = tail.server().to_owned();
     let (ready, known) = {
@@ -85,17 +88,40 @@ async fn follow(inner: &Inner, link: &Link, journal: &dyn Journal) -> Result<(),
         inner.completed(asked, mode);
         replay(inner).await;
         let Some(mark) = inner.read().mark() else { continue };
-        let kicked = pin!(inner.kick.notified());
-        match select(tail.wait(mark.id, BLOCK), kicked).await {
-            Either::Left((Ok(_), _)) => {}
-            Either::Left((Err(StoreError::Unsupported(_)), kicked)) => {
-                mode = Mode::Poll;
-                timeout(POLL, kicked).await.ok();
+        let mut waiting = tail.wait(mark.id, BLOCK);
+        let waited = loop {
+            let (kicked, pending) = (pin!(inner.kick.notified()), pin!(inner.pending.notified()));
+            match select(&mut waiting, select(kicked, pending)).await {
+                Either::Left((waited, _)) => break waited,
+                // The wait is given up with its connection: what it would still answer is nobody's.
+                Either::Right((Either::Left(_), _)) => return Ok(()),
+                // Beside the wait: it goes over other connections.
+                Either::Right((Either::Right(_), _)) => replay(inner).await,
             }
-            Either::Left((Err(error), _)) => return Err(error),
-            // The wait is given up with its connection: what it would still answer is nobody's.
-            Either::Right(_) => return Ok(()),
+        };
+        drop(waiting);
+        match waited {
+            Err(StoreError::Unsupported(_)) => {
+                mode = Mode::Poll;
+                sleep(POLL).await;
+            }
+            waited => drop(waited?),
         }
+    }
+}
+
+/// Opens a tail. While the store is suspended this pends; with purges to be given to the journal, it has the server probed.
+async fn open(inner: &Inner, link: &Link, journal: &dyn Journal) -> Result<Box<dyn Tail>, StoreError> {
+    let mut opening = journal.tail();
+    while inner.read().offline_tags() == 0 {
+        let pending = pin!(inner.pending.notified());
+        if let Either::Left((opened, _)) = select(&mut opening, pending).await {
+            return opened;
+        }
+    }
+    match select(&mut opening, pin!(link.breaker.ready())).await {
+        Either::Left((opened, _)) => opened,
+        Either::Right(_) => opening.await,
     }
 }
 

@@ -12,16 +12,30 @@ use crate::key::Key;
 const MAX_VARIANTS: usize = 16;
 
 impl Tiers {
-    /// Removes the entry of a primary key, or the list of its variants and those.
+    /// The variants of a primary key that either tier's list names, as far as that can be asked.
+    pub(crate) async fn listed(&self, primary: &Key) -> Vec<Key> {
+        let mut keys = self.listed_here(primary);
+        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.breaker.is_closed()) {
+            keys.extend(shared.variants(primary).await.unwrap_or_default());
+        }
+        keys
+    }
+
+    fn listed_here(&self, primary: &Key) -> Vec<Key> {
+        match self.memory.get(primary) {
+            Some(Cached::Vary(record)) => record.variants.iter().map(|(key, _)| *key).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Removes the entry of a primary key, or the list of its variants and those, and what was listed before.
     ///
     /// # Errors
     ///
     /// The shared tier couldn't be asked, or wasn't done in time.
-    pub(crate) async fn erase(&self, primary: &Key) -> Result<(), StoreError> {
-        let mut keys: Vec<Key> = match self.memory.get(primary) {
-            Some(Cached::Vary(record)) => record.variants.iter().map(|(key, _)| *key).collect(),
-            _ => Vec::new(),
-        };
+    pub(crate) async fn erase(&self, primary: &Key, listed: Vec<Key>) -> Result<(), StoreError> {
+        let mut keys = listed;
+        keys.extend(self.listed_here(primary));
         keys.iter().chain([primary]).for_each(|key| self.memory.remove(key));
         if let Some(shared) = &self.shared {
             if !shared.breaker.is_closed() {

@@ -105,18 +105,22 @@ fn add(tally: &Tally, one: &Tally) {
 
 /// A purge by one handle is heard by the other, wherever the journal is now.
 async fn purges_go_round(one: &Process, other: &Process) {
-    eventually_within(Duration::from_secs(40), "the journal takes a purge, and the other hears of it", || async {
-        let Ok(purged) = one.cache.purge_tag("a tag that nothing has").await else { return false };
-        let heard = async || stats(&other.cache).await["journal"]["id"] == purged.id.to_string();
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(2) {
-            if heard().await {
-                return true;
+    eventually_within(
+        Duration::from_secs(40),
+        "the journal takes a purge, and the other hears of it",
+        || async {
+            let Ok(purged) = one.cache.purge_tag("a tag that nothing has").await else { return false };
+            let heard = async || stats(&other.cache).await["journal"]["id"] == purged.id.to_string();
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_secs(2) {
+                if heard().await {
+                    return true;
+                }
+                sleep(Duration::from_millis(5)).await;
             }
-            sleep(Duration::from_millis(5)).await;
-        }
-        false
-    })
+            false
+        },
+    )
     .await;
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, Response};
+use axum::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::Full;
 use tower_query_cache::{CacheTags, Policy, QueryCache};
 
-use crate::support::site::{MINUTE, Site, request, stats};
+use crate::support::site::{MINUTE, Site, stats};
 use crate::support::{RedisServer, eventually_async};
 
 async fn node(server: &RedisServer) -> (QueryCache, Site) {
@@ -59,7 +59,7 @@ async fn what_is_purged_softly_is_stale_on_all_nodes_and_stands_in_while_it_is_r
             "tag" => one.purge_tag("pages"),
             "url" => one.purge_url(&"/a".parse().unwrap()),
             "route" => one.purge_route("default"),
-            "key" => one.purge_key(&request(Method::GET, "/a", &[], "")),
+            "key" => one.purge_key(&Request::get("/a").body("").unwrap()),
             _ => one.purge_all(),
         };
         let purged = purge.soft().await.unwrap();

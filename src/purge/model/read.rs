@@ -32,21 +32,21 @@ impl Sim {
             let asked = Asked { node, start, begun: world.now, strict, was_lost, reached: true };
             (asked, strict || was_lost && world.rules.keep(Rule::LostIsStrict))
         };
-        if !ask && self.from_memory(asked, key, Trust::Known) {
+        if !ask && self.by_memory(asked, key, Trust::Known) {
             return;
         }
         let (trust, found) = self.look_up(&mut asked, key, ask).await;
         if self.world().nodes[node].start != asked.start {
             return;
         }
-        if ask && self.from_memory(asked, key, trust) || self.from_redis(asked, found, trust) {
+        if ask && self.by_memory(asked, key, trust) || self.by_redis(asked, found, trust) {
             return;
         }
-        self.from_fill(asked, key, found, trust).await;
+        self.by_fill(asked, key, found, trust).await;
     }
 
     /// Answers from memory, if that has what may answer.
-    fn from_memory(&self, asked: Asked, key: usize, trust: Trust) -> bool {
+    fn by_memory(&self, asked: Asked, key: usize, trust: Trust) -> bool {
         let world = &mut *self.world();
         let Some(entry) = world.nodes[asked.node].memory[key] else { return false };
         let worth = if world.rules.keep(Rule::CheckMemory) || trust == Trust::Nothing {
@@ -60,7 +60,7 @@ impl Sim {
         world.answer(asked, &entry, Source::Memory, worth)
     }
 
-    fn from_redis(&self, asked: Asked, found: Option<Entry>, trust: Trust) -> bool {
+    fn by_redis(&self, asked: Asked, found: Option<Entry>, trust: Trust) -> bool {
         let Some(entry) = found else { return false };
         let world = &mut *self.world();
         let worth = world.worth(asked.node, &entry, trust);
@@ -168,7 +168,7 @@ impl Sim {
         }
     }
 
-    async fn from_fill(&self, asked: Asked, key: usize, found: Option<Entry>, trust: Trust) {
+    async fn by_fill(&self, asked: Asked, key: usize, found: Option<Entry>, trust: Trust) {
         let (flight, is_own, epoch) = {
             let world = &mut *self.world();
             let follower = world.rules.keep(Rule::Follower);

@@ -37,6 +37,11 @@ impl Identity {
         Self::new(&format!("?{:016x}", RandomState::new().hash_one(0_u8)))
     }
 
+    /// Whether the server couldn't tell.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.text.starts_with('?')
+    }
+
     /// Adds what is to be asked, two commands: Redis 6.2 takes one section at a time.
     pub(super) fn ask(questions: &mut Pipeline) {
         questions.cmd("INFO").arg("server").cmd("INFO").arg("replication");

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::lane::{Lane, accepted};
 use super::lanes::Lanes;
 use super::probe::{Question, probe};
-use super::sentinel::is_replicas;
+use super::sentinel::{Sentinels, is_replicas};
 use super::settings::{Address, Settings, at};
 use crate::error::ConfigError;
 use crate::store::{PoolStatus, StoreError};
@@ -119,6 +119,14 @@ impl Nodes {
     pub(super) fn strangers(&self) -> Option<watch::Receiver<u64>> {
         match self {
             Self::One { lanes, .. } => Some(lanes.strangers()),
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// Who tells which server is the master, if that is for others to tell.
+    pub(super) fn sentinels(&self) -> Option<Arc<Sentinels>> {
+        match self {
+            Self::One { settings, .. } => settings.sentinels.clone(),
             Self::Cluster(_) => None,
         }
     }

@@ -125,7 +125,9 @@ impl Sentinels {
             {
                 return;
             }
-            if lane.home().is_some_and(|home| self.denies(home)) || self.denies_anew(lane).await {
+            if let Some(home) = lane.home()
+                && self.denies_anew(home).await
+            {
                 return;
             }
             replies = lane.replies();
@@ -138,17 +140,17 @@ impl Sentinels {
     }
 
     /// The same by a word that is at most [`WORD`] old.
-    async fn denies_anew(&self, lane: &Lane) -> bool {
+    pub(super) async fn denies_anew(&self, server: &Address) -> bool {
         {
             let mut word = self.lock();
             match word.as_mut() {
-                Some(word) if word.asked.elapsed() < WORD => return false,
-                // One of the lanes asks for all.
+                Some(word) if word.asked.elapsed() < WORD => return word.master != *server,
+                // One of those who ask does it for all.
                 Some(word) => word.asked = Instant::now(),
                 None => {}
             }
         }
-        self.master().await.is_ok() && lane.home().is_some_and(|home| self.denies(home))
+        self.master().await.is_ok() && self.denies(server)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Word>> {

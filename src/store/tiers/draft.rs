@@ -76,8 +76,9 @@ impl Tiers {
     pub(crate) fn keeps(&self, route: &Route, draft: &Draft, chunks: &[Bytes]) -> Result<(), Refusal> {
         route.rules.keeps(&draft.parts, chunks)?;
         match self.purges.validity(&draft.stamp, &draft.tags()) {
-            Validity::Gone => Err(Refusal::Overtaken),
-            Validity::Fresh | Validity::Stale => Ok(()),
+            Validity::Fresh => Ok(()),
+            // Another fill, begun behind a soft purge, may have stored already what is newer.
+            Validity::Gone | Validity::Stale => Err(Refusal::Overtaken),
         }
     }
 

@@ -78,7 +78,14 @@ impl RedisJournal {
     /// A lane to the server that has the journal, and to no other.
     fn known(&self, lane: Arc<Lane>) -> Result<Arc<Lane>, StoreError> {
         self.trust.meet(lane.server());
-        if self.trust.allows(lane.server()) { Ok(lane) } else { Err(StoreError::Unavailable) }
+        if self.trust.allows(lane.server()) {
+            return Ok(lane);
+        }
+        // One that couldn't tell whose it is may be right: the next one is asked again.
+        if lane.server().is_unknown() {
+            lane.dismiss();
+        }
+        Err(StoreError::Unavailable)
     }
 }
 
@@ -94,7 +101,7 @@ impl Journal for RedisJournal {
                 let strangers = self.nodes.strangers().unwrap_or_else(|| self.trust.strangers());
                 let server = self.nodes.server_of(self.commands.journal()).await?;
                 RedisTail::connect(
-                    server,
+                    (server, self.nodes.sentinels()),
                     (strangers, self.nodes.suspension()),
                     &self.commands,
                     self.write_timeout,

@@ -15,10 +15,15 @@ use super::commands::{self, Commands};
 use crate::purge::JournalId;
 use crate::store::redis::failure;
 use crate::store::redis::identity::Identity;
+use crate::store::redis::sentinel::Sentinels;
+use crate::store::redis::settings::Address;
 use crate::store::{Append, Appended, JournalEntry, StoreError, StoreFuture, Tail};
 
 /// How much later than asked for the end of a wait may come.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Time for the sentinels' word.
+const WORD: Duration = Duration::from_millis(500);
 
 /// A tail over a connection of its own.
 pub(super) struct RedisTail {
@@ -30,12 +35,14 @@ pub(super) struct RedisTail {
     /// Until then the server may be waiting: for a wait that was dropped, too.
     waits_until: Instant,
     ends: Ends,
+    /// Who tells whether the server is still the master, and where it is.
+    watched: Option<(Arc<Sentinels>, Address)>,
 }
 
 impl RedisTail {
     /// Connects and asks who is there; the caller bounds it.
     pub(super) async fn connect(
-        server: ConnectionInfo,
+        (server, sentinels): (ConnectionInfo, Option<Arc<Sentinels>>),
         (strangers, suspension): (watch::Receiver<u64>, watch::Receiver<bool>),
         commands: &Arc<Commands>,
         limit: Duration,
@@ -43,9 +50,13 @@ impl RedisTail {
         let ends = Ends { strangers, suspension, over: false };
         // Every call has a limit of its own, and so has the caller.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let watched = sentinels.and_then(|sentinels| Some((sentinels, Address::of(server.addr())?)));
         let connect =
             async { Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await };
         let mut connection = connect.await.map_err(|error| failure::translate(&error))?;
+        if let Some((sentinels, _)) = &watched {
+            sentinels.verify(&mut connection).await.map_err(|error| failure::translate(&error))?;
+        }
         let mut questions = Pipeline::with_capacity(2);
         Identity::ask(&mut questions);
         let server = Identity::read(send(&mut connection, &questions).await?)?;
@@ -56,6 +67,7 @@ impl RedisTail {
             limit,
             waits_until: Instant::now(),
             ends,
+            watched,
         })
     }
 
@@ -72,6 +84,14 @@ impl RedisTail {
             timeout(limit, sending).await.unwrap_or(Err(StoreError::Timeout))
         };
         ends.before(replies, server.mark()).await
+    }
+}
+
+impl RedisTail {
+    /// Whether the sentinels name another master: one that is cut off from them doesn't know.
+    async fn is_overtaken(&self) -> bool {
+        let Some((sentinels, home)) = &self.watched else { return false };
+        timeout(WORD, sentinels.denies_anew(home)).await.unwrap_or(false)
     }
 }
 
@@ -115,6 +135,9 @@ impl Tail for RedisTail {
             self.waits_until = now.checked_add(time).unwrap_or(now);
             let replies = self.ask_within(&question, limit).await?;
             self.waits_until = now;
+            if self.is_overtaken().await {
+                return Err(StoreError::Unavailable);
+            }
             commands::came(replies)
         })
     }

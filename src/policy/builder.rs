@@ -377,6 +377,14 @@ impl<K> Policy<K> {
     /// and then other nodes see a purge once they have heard of it, a few milliseconds later.
     ///
     /// It costs one tiny command beside each lookup, in the same round trip, and hits in memory wait for it too.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_query_cache::Policy;
+    ///
+    /// let stock = Policy::ttl(Duration::from_secs(300)).tags(["stock:{id}"]).strict();
+    /// # assert!(stock.config().strict);
+    /// ```
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.config.strict = true;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_query_cache::PurgeError;
+use tower_query_cache::{Policy, PurgeError, QueryCache};
 
-use crate::support::{RedisServer, eventually_async};
-use crate::team::{Node, Truth, warm};
+use crate::support::proxy::Proxy;
+use crate::support::site::{MINUTE, Site};
+use crate::support::{RedisServer, eventually_async, http};
+use crate::team::{Node, Truth, config, warm};
 
 #[tokio::test]
 async fn a_purge_that_redis_could_not_take_holds_here_at_once_and_everywhere_later() {
@@ -94,4 +96,35 @@ async fn many_purges_while_redis_is_out_of_reach_become_one_of_everything() {
     })
     .await;
     there.learns(new).await;
+}
+
+#[tokio::test]
+async fn out_of_touch_a_node_answers_from_memory_for_the_grace_and_no_longer() {
+    const GRACE: Duration = Duration::from_secs(3);
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let mut config = config(proxy.url());
+    config.partition_grace = GRACE;
+    let cache = QueryCache::builder().redis(config).build().unwrap();
+    assert!(cache.ready(Duration::from_secs(10)).await);
+    let site = Site::new(&cache, Policy::ttl(MINUTE), |_| http::ok("page"));
+    site.get("/page").await;
+    cache.settled().await;
+    proxy.switch(1);
+    proxy.cut();
+    let cut = Instant::now();
+    site.get("/page").await;
+    assert_eq!(site.calls(), 1, "memory answers");
+    eventually_async("the grace ends", || async {
+        site.get("/page").await;
+        site.calls() == 2
+    })
+    .await;
+    let took = cut.elapsed();
+    println!("cut off, memory answered for {took:?} of {GRACE:?}");
+    // Counted from the last contact, which was up to a second before the cut.
+    assert!(took >= GRACE - Duration::from_millis(1500) && took < GRACE * 2, "{took:?}");
+    // What it fills itself has a grace of its own.
+    site.get("/page").await;
+    assert_eq!(site.calls(), 2);
 }

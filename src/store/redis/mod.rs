@@ -18,6 +18,7 @@
 //! trouble    the text of the last failure, and refusals, each logged once an episode
 //! lease      who fills a key, among all processes
 //! wake       a subscription of its own, by which they hear that a lease was given back
+//! eviction   whether the server would evict the journal, said once
 //! identity   which server a connection leads to, and which one may be used
 //! journal    the stream of purges, over the lanes and on connections of its own
 //! figures    what servers tell of themselves, for the stats
@@ -28,6 +29,7 @@ mod cluster;
 mod failure;
 mod identity;
 mod journal;
+mod eviction;
 mod figures;
 mod keeper;
 mod lane;

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 
 use self::commands::Commands;
 use self::tail::RedisTail;
+use super::eviction::Eviction;
 use super::identity::Trust;
 use super::lane::Lane;
 use super::lanes::Lanes;
@@ -36,6 +37,7 @@ pub(super) struct RedisJournal {
     /// The server that has the journal, once that is known.
     trust: Trust,
     commands: Arc<Commands>,
+    eviction: Eviction,
     connect_timeout: Duration,
     lookup_timeout: Duration,
     write_timeout: Duration,
@@ -47,6 +49,7 @@ impl RedisJournal {
             nodes,
             trust: Trust::new(),
             commands: Arc::new(Commands::new(namespace)),
+            eviction: Eviction::default(),
             connect_timeout: config.connect_timeout,
             lookup_timeout: config.lookup_timeout,
             write_timeout: config.write_timeout,
@@ -103,7 +106,7 @@ impl Journal for RedisJournal {
                 RedisTail::connect(
                     (server, self.nodes.sentinels()),
                     (strangers, self.nodes.suspension()),
-                    &self.commands,
+                    (&self.commands, &self.eviction),
                     self.write_timeout,
                 )
                 .await

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::commands::{self, Commands};
 use crate::purge::JournalId;
+use crate::store::redis::eviction::Eviction;
 use crate::store::redis::failure;
 use crate::store::redis::identity::Identity;
 use crate::store::redis::sentinel::Sentinels;
@@ -44,7 +45,7 @@ impl RedisTail {
     pub(super) async fn connect(
         (server, sentinels): (ConnectionInfo, Option<Arc<Sentinels>>),
         (strangers, suspension): (watch::Receiver<u64>, watch::Receiver<bool>),
-        commands: &Arc<Commands>,
+        (commands, eviction): (&Arc<Commands>, &Eviction),
         limit: Duration,
     ) -> Result<Self, StoreError> {
         let ends = Ends { strangers, suspension, over: false };
@@ -57,9 +58,12 @@ impl RedisTail {
         if let Some((sentinels, _)) = &watched {
             sentinels.verify(&mut connection).await.map_err(|error| failure::translate(&error))?;
         }
-        let mut questions = Pipeline::with_capacity(2);
+        let mut questions = Pipeline::with_capacity(3);
         Identity::ask(&mut questions);
-        let server = Identity::read(send(&mut connection, &questions).await?)?;
+        questions.cmd("INFO").arg("memory");
+        let mut replies = send(&mut connection, &questions).await?;
+        eviction.note(replies.pop());
+        let server = Identity::read(replies)?;
         Ok(Self {
             connection,
             server,

@@ -68,7 +68,9 @@ impl Shop {
     async fn stocked(paths: usize) -> Self {
         let inner: Arc<dyn Store> = Arc::new(MemoryStore::new(10_000));
         stock(&inner, paths).await;
-        Self::new(inner, echo)
+        let shop = Self::new(inner, echo);
+        assert!(shop.cache.ready(MINUTE).await);
+        shop
     }
 
     /// Asks for a path. Whether it was a hit; the answer is right.

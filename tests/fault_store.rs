@@ -68,7 +68,13 @@ impl Shop {
     async fn stocked(paths: usize) -> Self {
         let inner: Arc<dyn Store> = Arc::new(MemoryStore::new(10_000));
         stock(&inner, paths).await;
-        Self::new(inner, echo)
+        Self::new(inner, echo).ready().await
+    }
+
+    /// It has read the journal, before which nothing is read from the store.
+    async fn ready(self) -> Self {
+        assert!(self.cache.ready(MINUTE).await);
+        self
     }
 
     /// Asks for a path. Whether it was a hit; the answer is right.
@@ -154,7 +160,7 @@ async fn a_hang_that_is_lifted_in_time_is_a_hit() {
     stock(&inner, 1).await;
     let mut times = RedisConfig::default();
     times.lookup_timeout = MINUTE;
-    let shop = Shop::with(builder().redis(times), inner, echo);
+    let shop = Shop::with(builder().redis(times), inner, echo).ready().await;
     let hang = shop.faults.inject(Fault::hang().on([Operation::Get]));
     let (is_hit, ()) = futures_util::future::join(shop.ask("/0"), async {
         eventually("it hangs", || shop.faults.hanging() == 1).await;
@@ -212,6 +218,7 @@ async fn what_is_read_corrupted_is_never_an_answer() {
     // The handler's own answers are right too, and never stored: what there is to read stays as it is.
     let shop =
         Shop::new(inner, |parts| ok_with(&[("cache-control", "no-store")], &body_of(parts.uri.path())));
+    let shop = shop.ready().await;
     shop.faults.inject(Fault::error(StoreError::Server("NOPERM".to_owned())).on([Operation::Remove]));
     assert_eq!(shop.ask_all(2).await, [true, true]);
 

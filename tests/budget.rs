@@ -70,11 +70,13 @@ async fn the_two_round_trips_of_a_varying_resource_share_one_budget() {
     let limit = RedisConfig::default().lookup_timeout;
     let store = struck_by(Fault::delay(limit * 3 / 5));
     let (first, writer) = over(&store, "accept-language");
+    assert!(first.ready(MINUTE).await);
     writer.get("/").await;
     first.settled().await;
 
     // This handle doesn't know yet that the resource varies: the list of variants first, and then the variant.
     let (second, reader) = over(&store, "accept-language");
+    assert!(second.ready(MINUTE).await);
     let started = Instant::now();
     let answer = reader.get("/").await;
     assert_eq!(cache_status(&answer), "tower-query-cache; fwd=miss; stored");

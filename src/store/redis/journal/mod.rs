@@ -104,7 +104,7 @@ impl Journal for RedisJournal {
                 let strangers = self.nodes.strangers().unwrap_or_else(|| self.trust.strangers());
                 let server = self.nodes.server_of(self.commands.journal()).await?;
                 RedisTail::connect(
-                    (server, self.nodes.sentinels()),
+                    (server, &self.nodes),
                     (strangers, self.nodes.suspension()),
                     (&self.commands, &self.eviction),
                     self.write_timeout,

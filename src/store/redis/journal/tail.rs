@@ -16,6 +16,7 @@ use crate::purge::JournalId;
 use crate::store::redis::eviction::Eviction;
 use crate::store::redis::failure;
 use crate::store::redis::identity::Identity;
+use crate::store::redis::nodes::Nodes;
 use crate::store::redis::sentinel::Sentinels;
 use crate::store::redis::settings::Address;
 use crate::store::{Append, Appended, JournalEntry, StoreError, StoreFuture, Tail};
@@ -38,12 +39,13 @@ pub(super) struct RedisTail {
     ends: Ends,
     /// Who tells whether the server is still the master, and where it is.
     watched: Option<(Arc<Sentinels>, Address)>,
+    nodes: Nodes,
 }
 
 impl RedisTail {
     /// Connects and asks who is there; the caller bounds it.
     pub(super) async fn connect(
-        (server, sentinels): (ConnectionInfo, Option<Arc<Sentinels>>),
+        (server, nodes): (ConnectionInfo, &Nodes),
         (strangers, suspension): (watch::Receiver<u64>, watch::Receiver<bool>),
         (commands, eviction): (&Arc<Commands>, &Eviction),
         limit: Duration,
@@ -51,7 +53,7 @@ impl RedisTail {
         let ends = Ends { strangers, suspension, over: false };
         // Every call has a limit of its own, and so has the caller.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let watched = sentinels.and_then(|sentinels| Some((sentinels, Address::of(server.addr())?)));
+        let watched = nodes.sentinels().and_then(|sentinels| Some((sentinels, Address::of(server.addr())?)));
         let connect =
             async { Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await };
         let mut connection = connect.await.map_err(|error| failure::translate(&error))?;
@@ -72,6 +74,7 @@ impl RedisTail {
             waits_until: Instant::now(),
             ends,
             watched,
+            nodes: nodes.clone(),
         })
     }
 
@@ -92,6 +95,11 @@ impl RedisTail {
 }
 
 impl RedisTail {
+    /// What failed may be a redirect: where the journal is now, the next tail must know.
+    fn judged<T>(&self, reply: Result<T, StoreError>) -> Result<T, StoreError> {
+        reply.inspect_err(|_| self.nodes.doubt())
+    }
+
     /// Whether the sentinels name another master: one that is cut off from them doesn't know.
     async fn is_overtaken(&self) -> bool {
         let Some((sentinels, home)) = &self.watched else { return false };
@@ -112,21 +120,24 @@ impl Tail for RedisTail {
     fn head(&mut self) -> StoreFuture<'_, Option<Bytes>> {
         Box::pin(async move {
             let commands = Arc::clone(&self.commands);
-            commands::head(self.ask(commands.head()).await?)
+            let head = self.ask(commands.head()).await.and_then(commands::head);
+            self.judged(head)
         })
     }
 
     fn range(&mut self, from: JournalId, count: usize) -> StoreFuture<'_, Vec<JournalEntry>> {
         Box::pin(async move {
             let question = self.commands.range(from, count);
-            commands::entries(self.ask(&question).await?)
+            let entries = self.ask(&question).await.and_then(commands::entries);
+            self.judged(entries)
         })
     }
 
     fn append<'a>(&'a mut self, append: &'a Append) -> StoreFuture<'a, Appended> {
         Box::pin(async move {
             let commands = self.commands.append(append);
-            let id = commands::appended(self.ask(&commands).await?)?;
+            let id = self.ask(&commands).await.and_then(commands::appended);
+            let id = self.judged(id)?;
             Ok(Appended { id, server: self.server.text().to_owned() })
         })
     }
@@ -137,12 +148,14 @@ impl Tail for RedisTail {
             let limit = time.saturating_add(GRACE);
             let now = Instant::now();
             self.waits_until = now.checked_add(time).unwrap_or(now);
-            let replies = self.ask_within(&question, limit).await?;
+            let replies = self.ask_within(&question, limit).await;
+            let replies = self.judged(replies)?;
             self.waits_until = now;
             if self.is_overtaken().await {
                 return Err(StoreError::Unavailable);
             }
-            commands::came(replies)
+            let came = commands::came(replies);
+            self.judged(came)
         })
     }
 }

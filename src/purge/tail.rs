@@ -48,7 +48,8 @@ pub(super) async fn run(inner: &Inner) {
                 journal.trust(None);
                 return inner.turn_off();
             }
-            Err(error @ StoreError::Server(_)) if !told => {
+            // What keeps the lanes from being up is told by themselves.
+            Err(error @ StoreError::Server(_)) if !told && link.store.last_error().is_none() => {
                 tracing::warn!(%error, "the purge journal can't be read; the shared tier isn't used until it can");
                 told = true;
             }

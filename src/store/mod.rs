@@ -199,7 +199,7 @@ fn panicked() -> StoreError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStatus {
-    /// Keys in the selected database.
+    /// Keys in the selected database, those of the journal aside.
     pub keys: Option<u64>,
     /// Memory in use, as the server writes it, such as `1.5M`.
     pub memory_used: Option<String>,

@@ -116,6 +116,11 @@ impl Trust {
         }
     }
 
+    /// Whether a server is trusted.
+    pub(super) fn is_set(&self) -> bool {
+        self.trusted.load(Ordering::Acquire) != NONE
+    }
+
     /// Whether a server's lanes may be used.
     pub(super) fn allows(&self, server: &Identity) -> bool {
         let trusted = self.trusted.load(Ordering::Acquire);

@@ -232,7 +232,9 @@ impl Store for RedisStore {
             let mut questions = Pipeline::new();
             questions.cmd("DBSIZE").cmd("INFO").arg("memory").cmd("INFO").arg("server");
             let answers = within(self.write_timeout, self.nodes.ask_all(&questions)).await?;
-            Ok(figures::of_all(answers))
+            let mut status = figures::of_all(answers);
+            status.keys = status.keys.map(|keys| keys.saturating_sub(self.journal.keys()));
+            Ok(status)
         })
     }
 

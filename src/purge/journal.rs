@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use futures_util::future::select;
@@ -80,6 +80,8 @@ pub(super) struct Inner {
     changed: Notify,
     pub(super) heads: Heads,
     pub(super) counters: Counters,
+    /// Why the journal can't be read, if its server says so.
+    trouble: Mutex<Option<String>>,
 }
 
 /// Counts for the stats.
@@ -135,6 +137,7 @@ impl Purges {
             changed: Notify::new(),
             heads: Heads::default(),
             counters: Counters::default(),
+            trouble: Mutex::default(),
         });
         Self { inner, shares: store.is_some(), _open: open, closed }
     }
@@ -257,6 +260,9 @@ pub(crate) struct JournalStatus {
     pub(crate) epochs: u64,
     /// Entries in it that aren't the cache's.
     pub(crate) junk: u64,
+    /// Why it can't be read, if the server says so. Shown as the shared tier's.
+    #[serde(skip)]
+    pub(crate) error: Option<String>,
 }
 
 impl Inner {
@@ -304,6 +310,9 @@ impl Inner {
     pub(super) fn completed(&self, asked: u64, mode: Mode) {
         self.contact.store(asked, Ordering::Release);
         self.last_contact.store(asked, Ordering::Release);
+        if self.read_trouble().is_some() {
+            self.troubled(None);
+        }
         self.mode.store(mode as u8, Ordering::Relaxed);
         self.changed.notify_waiters();
     }
@@ -323,6 +332,15 @@ impl Inner {
     /// The journal was asked then, and all of it was known.
     pub(super) fn touched(&self, asked: u64) {
         self.last_contact.fetch_max(asked, Ordering::AcqRel);
+    }
+
+    /// The server says that the journal can't be read, or it was.
+    pub(super) fn troubled(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn read_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When a cycle of the tail begins.
@@ -383,6 +401,7 @@ impl Inner {
             loads: count(&self.counters.loads),
             epochs: count(&self.counters.epochs),
             junk: state.junk(),
+            error: self.read_trouble(),
         }
     }
 }

@@ -41,6 +41,9 @@ pub(super) async fn run(inner: &Inner) {
         let started = Instant::now();
         let ended = guarded(follow(inner, link, journal)).await;
         inner.lose();
+        if let Err(error @ StoreError::Server(_)) = &ended {
+            inner.troubled(Some(error.to_string()));
+        }
         match ended {
             Ok(()) => told = false,
             Err(StoreError::Unsupported(_)) => {

@@ -108,7 +108,7 @@ fn shown(error: &StoreError) -> String {
 }
 
 /// A text with a URL in it may hold credentials, whoever wrote the store; of such a one only the kind is left.
-fn fit(mut text: String) -> String {
+pub(super) fn fit(mut text: String) -> String {
     if text.contains('@') || text.contains("://") {
         text.truncate(text.find(':').unwrap_or(0));
     }

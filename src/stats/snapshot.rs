@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::counters::{BUCKETS, Counter, Histogram, RouteStats, Stats};
-use super::server::{Figures, ServerFigures};
+use super::server::{Figures, ServerFigures, fit};
 use crate::policy::{Bypass, Refusal, Stale};
 use crate::purge::JournalStatus;
 use crate::store::{BreakerStatus, PoolStatus, WriterStatus};
@@ -201,6 +201,11 @@ impl Snapshot {
         };
         if let Some(figures) = server {
             snapshot.answered(figures);
+        }
+        // Without its journal the shared tier isn't used.
+        if let Some(error) = snapshot.journal.as_ref().and_then(|journal| journal.error.clone()) {
+            snapshot.connected = false;
+            snapshot.error.get_or_insert(format!("the purge journal can't be read: {}", fit(error)));
         }
         snapshot
     }

@@ -109,6 +109,10 @@ impl Trust {
 
     pub(super) fn set(&self, server: Option<&str>) {
         self.trusted.store(server.map_or(NONE, mark), Ordering::Release);
+    }
+
+    /// Says once that a server doesn't tell who it is.
+    pub(super) fn warn(&self, server: Option<&str>) {
         if server.is_some_and(str::is_empty) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "Redis doesn't tell who it is (INFO): purges may be missed when another server takes over"

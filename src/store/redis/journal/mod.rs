@@ -145,6 +145,7 @@ impl Journal for RedisJournal {
     }
 
     fn trust(&self, server: Option<&str>) {
+        self.trust.warn(server);
         self.trust.set(server);
         self.nodes.trust(server);
     }

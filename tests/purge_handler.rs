@@ -1,4 +1,5 @@
 //! The purge handler: who gets in, what is asked for, what is answered, what the log keeps.
+#![cfg(feature = "test-util")]
 
 mod support;
 

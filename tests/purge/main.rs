@@ -1,4 +1,5 @@
 //! Purges through whole caches over a real Redis.
+#![cfg(feature = "redis")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -19,8 +19,16 @@ fn ring(numbers: &[u8]) -> KeyRing {
     rest.iter().fold(KeyRing::new(secret(*first)), |ring, number| ring.reads(secret(*number)))
 }
 
+fn sealed_by(keys: KeyRing, names: SecretKey) -> SealConfig {
+    SealConfig {
+        seal: Some((keys, names)),
+        #[cfg(feature = "encrypt")]
+        encrypt: None,
+    }
+}
+
 fn sealing(numbers: &[u8]) -> Seals {
-    let config = SealConfig { seal: Some((ring(numbers), secret(200))), ..SealConfig::default() };
+    let config = sealed_by(ring(numbers), secret(200));
     Seals::new(&config).expect("a good ring").expect("seals")
 }
 
@@ -175,7 +183,7 @@ fn an_encrypted_value_hides_all_and_is_never_the_same_twice() {
 #[test]
 fn names_go_by_their_own_secret() {
     let name = |keys: &[u8], names: u8| {
-        let config = SealConfig { seal: Some((ring(keys), secret(names))), ..SealConfig::default() };
+        let config = sealed_by(ring(keys), secret(names));
         Seals::new(&config).unwrap().unwrap().name(&NAME)
     };
     assert_eq!(name(&[1], 3), name(&[2, 1], 3));
@@ -201,7 +209,7 @@ fn a_sealed_value_stays_readable() {
 
 #[test]
 fn a_ring_with_a_key_twice_is_an_error() {
-    let config = SealConfig { seal: Some((ring(&[1, 1]), secret(2))), ..SealConfig::default() };
+    let config = sealed_by(ring(&[1, 1]), secret(2));
     let error = Seals::new(&config).map(|_| ()).unwrap_err().to_string();
     assert!(error.starts_with("seal: a key is there twice"), "{error}");
     assert!(Seals::new(&SealConfig::default()).unwrap().is_none());

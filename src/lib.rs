@@ -54,8 +54,8 @@ pub use self::future::ResponseFuture;
 pub use self::key::Key;
 pub use self::layer::CacheLayer;
 pub use self::policy::{
-    BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
-    Routes, RoutesConfig, Stale,
+    BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Preset, Refusal,
+    RouteConfig, Routes, RoutesConfig, Stale,
 };
 pub use self::purge::{CacheTags, JournalId, Purge, PurgeError, PurgeFuture, Purged, TagError};
 pub use self::request_body::RequestBody;

@@ -29,7 +29,7 @@ use crate::entry::Entry;
 use crate::policy::Refusal;
 use crate::purge::{Stamp, Tag};
 use crate::route::{RequestHead, Route};
-use crate::store::{Draft, Held, Target, is_of_use};
+use crate::store::{Draft, Held, Target};
 
 /// What the first caller gets; nobody else can have it.
 pub(crate) enum First<R: Body, E> {
@@ -186,8 +186,7 @@ impl Context {
         let received = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
         // An error doesn't take the place of an entry that is of use.
-        let is_of_use =
-            |entry: &Arc<Entry>| entry.fresh_for(received).is_some() || is_of_use(entry, received);
+        let is_of_use = |entry: &Arc<Entry>| entry.fresh_for(received).is_some() || entry.is_of_use(received);
         if is_error(parts.status) && self.target.stale.as_ref().is_some_and(is_of_use) {
             return Err(Refusal::ServerError);
         }

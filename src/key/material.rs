@@ -85,6 +85,8 @@ pub(crate) enum Field {
     Tags = 14,
     /// List: names of the response fields that bring tags.
     TagFields = 15,
+    /// List: names of the targeted fields, in their order.
+    TargetedFields = 16,
     // Of a request.
     /// Digest of all of the above.
     Scope = 32,

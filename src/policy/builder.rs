@@ -1,5 +1,6 @@
 //! The methods that write a policy.
 
+mod http;
 mod stale;
 mod tags;
 
@@ -8,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Method, StatusCode, response};
+use ::http::request::Parts;
+use ::http::{Method, StatusCode, response};
 
 use super::{BodyKey, Etag, HeadKey, Hooks, Keying, Policy, PolicyConfig};
 use crate::error::PolicyError;

@@ -46,7 +46,7 @@ impl Rules {
         if let Some(principal) = &self.hooks.partition_by {
             return principal(parts).map(Some).ok_or(Bypass::NoPrincipal);
         }
-        if self.strip_credentials {
+        if self.strip_credentials || self.http.is_some() {
             return Ok(None);
         }
         if parts.headers.keys().any(|name| self.credentials.contains(name)) {

@@ -8,6 +8,7 @@ use http::header::{HeaderName, ORIGIN};
 use http::{Method, StatusCode};
 
 use super::fields::FieldSet;
+use super::http::HttpRules;
 use super::lifetime::MAX_LIFETIME;
 use super::stale::StaleRules;
 use super::tag_fields::TagFields;
@@ -39,6 +40,8 @@ pub(crate) struct Rules {
     pub(crate) strict: bool,
     /// Uses of a key from which on its responses are stored; none: from the first.
     pub(crate) min_uses: Option<u8>,
+    /// What a shared cache of RFC 9111 goes by; none: the rules of `Policy::ttl`.
+    pub(crate) http: Option<HttpRules>,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -91,6 +94,7 @@ impl Rules {
             tag_fields: TagFields::parse(&config.tag_fields)?,
             strict: config.strict,
             min_uses: config.min_uses.map(min_uses).transpose()?,
+            http: HttpRules::of(config)?,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,

@@ -65,6 +65,7 @@ impl StaleRules {
             windows: Windows {
                 while_revalidate: window("stale_while_revalidate", config.stale_while_revalidate)?,
                 if_error: window("stale_if_error", config.stale_if_error)?,
+                revalidate: 0,
             },
             refresh_ahead: config.refresh_ahead,
             jitter: config.jitter,
@@ -91,7 +92,7 @@ impl StaleRules {
 
     /// The longer of the policy's own windows, and its field.
     pub(super) fn longest_window(&self) -> (&'static str, Millis) {
-        let Windows { while_revalidate, if_error } = self.windows;
+        let Windows { while_revalidate, if_error, .. } = self.windows;
         if while_revalidate > if_error {
             ("stale_while_revalidate", while_revalidate)
         } else {
@@ -119,6 +120,7 @@ impl StaleRules {
         Windows {
             while_revalidate: of(directives.stale_while_revalidate, own.while_revalidate),
             if_error: of(directives.stale_if_error, own.if_error),
+            revalidate: 0,
         }
     }
 

@@ -29,3 +29,83 @@ pub(super) fn initial_age(headers: &HeaderMap, asked: Millis, received: Millis) 
     let response_delay = received.saturating_sub(asked);
     apparent_age.max(age_value(headers).saturating_add(response_delay))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testing::headers;
+
+    /// 2001-09-09T01:46:40Z
+    const NOW: Millis = 1_000_000_000_000;
+
+    /// RFC 9111 §5.1 and §1.2.2.
+    #[test]
+    fn age_is_the_first_member_of_the_first_line() {
+        for (lines, seconds) in [
+            (&[][..], 0),
+            (&["7"], 7),
+            (&["0"], 0),
+            (&["007"], 7),
+            (&["7, 9"], 7),
+            (&["7 , x"], 7),
+            (&["7", "9"], 7),
+            (&["x", "9"], 0),
+            (&["x, 9"], 0),
+            (&[", 9"], 0),
+            (&["-7"], 0),
+            (&["+7"], 0),
+            (&["7.5"], 0),
+            (&["7s"], 0),
+            (&["7;foo=bar"], 0),
+            (&["\"7\""], 0),
+            (&["7 9"], 0),
+            (&[""], 0),
+            (&["2147483647"], 2_147_483_647),
+            (&["2147483649"], 1 << 31),
+            (&["99999999999999999999"], 1 << 31),
+        ] {
+            let lines: Vec<_> = lines.iter().map(|line| ("age", *line)).collect();
+            assert_eq!(age_value(&headers(&lines)), seconds * 1000, "{lines:?}");
+        }
+    }
+
+    /// RFC 9111 §4.2.3.
+    #[test]
+    fn the_greater_of_two_ages_counts() {
+        const NOW_DATE: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
+        for (date, age, asked, received, expected) in [
+            (Some(NOW_DATE), None, NOW, NOW, 0),
+            (Some(NOW_DATE), Some("7"), NOW, NOW, 7_000),
+            // `Age` counts from the request.
+            (Some(NOW_DATE), Some("7"), NOW - 2_500, NOW, 9_500),
+            (None, None, NOW - 2_500, NOW, 2_500),
+            // A slow clock of the origin, or a cache on the way that tells no age.
+            (Some("Sun, 09 Sep 2001 01:46:30 GMT"), None, NOW, NOW, 10_000),
+            (Some("Sun, 09 Sep 2001 01:46:30 GMT"), Some("7"), NOW, NOW, 10_000),
+            (Some("Sun, 09 Sep 2001 01:46:30 GMT"), Some("12"), NOW, NOW, 12_000),
+            // A fast one.
+            (Some("Sun, 09 Sep 2001 02:46:40 GMT"), None, NOW, NOW, 0),
+            (Some("Fri, 31 Dec 9999 23:59:59 GMT"), Some("7"), NOW, NOW, 7_000),
+            // Whole seconds, as `Date` has.
+            (Some(NOW_DATE), None, NOW, NOW + 999, 999),
+            (Some(NOW_DATE), None, NOW + 999, NOW + 999, 0),
+            (Some(NOW_DATE), None, NOW + 1_001, NOW + 1_001, 1_000),
+            // Our own clock was set back meanwhile.
+            (Some(NOW_DATE), Some("7"), NOW + 60_000, NOW, 7_000),
+            (Some(NOW_DATE), None, NOW + 60_000, NOW, 0),
+            // No date at all: the time of receipt.
+            (Some("yesterday"), None, NOW, NOW, 0),
+            (Some("Mon, 01 Jan 0001 00:00:00 GMT"), None, 0, 0, 62_135_596_800_000),
+        ] {
+            let mut lines = Vec::new();
+            lines.extend(date.map(|date| ("date", date)));
+            lines.extend(age.map(|age| ("age", age)));
+            assert_eq!(
+                initial_age(&headers(&lines), asked, received),
+                expected,
+                "{lines:?} {asked} {received}"
+            );
+        }
+        assert!(initial_age(&headers(&[("age", "99999999999")]), 0, Millis::MAX) > 0);
+    }
+}

@@ -78,3 +78,73 @@ pub(super) fn date(headers: &HeaderMap, received: Millis) -> i64 {
 fn since(start: i64, end: i64) -> Millis {
     Millis::try_from(end.saturating_mul(1000).saturating_sub(start)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+    use crate::policy::testing::response;
+
+    /// 2001-09-09T01:46:40Z
+    const NOW: Millis = 1_000_000_000_000;
+    const DATE_NOW: (&str, &str) = ("date", "Sun, 09 Sep 2001 01:46:40 GMT");
+
+    fn seconds(fields: &[(&str, &str)]) -> Option<u64> {
+        let response = response(200, fields);
+        let selected = Selected::of(&response.headers, &[HeaderName::from_static("cdn-cache-control")]);
+        explicit(&response, &selected, 0, NOW).map(|lifetime| lifetime / 1000)
+    }
+
+    /// RFC 9111 §4.2.1 and §5.3.
+    #[test]
+    fn the_first_of_the_rules_that_applies_gives_the_lifetime() {
+        let hour = ("expires", "Sun, 09 Sep 2001 02:46:40 GMT");
+        for (fields, expected) in [
+            (&[][..], None),
+            (&[DATE_NOW, hour], Some(3600)),
+            (&[hour], Some(3600)),
+            (&[("date", "x"), hour], Some(3600)),
+            (&[DATE_NOW, ("date", "Sun, 09 Sep 2001 01:46:41 GMT"), hour], Some(3600)),
+            (&[("date", "Sun, 09 Sep 2001 00:46:40 GMT"), hour], Some(7200)),
+            (&[("date", "Sun, 09 Sep 2001 03:46:40 GMT"), hour], Some(0)),
+            (&[DATE_NOW, hour, hour], Some(3600)),
+            (&[DATE_NOW, hour, ("expires", "Sun, 09 Sep 2001 03:46:40 GMT")], Some(0)),
+            (&[DATE_NOW, hour, ("expires", "0")], Some(0)),
+            (&[DATE_NOW, ("expires", "0")], Some(0)),
+            (&[DATE_NOW, ("expires", "")], Some(0)),
+            (&[DATE_NOW, ("expires", "Sun, 09 Sep 2001 02:46:40 UTC")], Some(0)),
+            (&[DATE_NOW, ("expires", "Mon, 01 Jan 0001 00:00:00 GMT")], Some(0)),
+            (&[DATE_NOW, ("expires", "sunday, 09-sep-01 02:46:40 gmt")], Some(3600)),
+            (&[DATE_NOW, ("expires", "Sun Sep  9 02:46:40 2001")], Some(3600)),
+            (&[DATE_NOW, ("expires", "Fri, 31 Dec 9999 23:59:59 GMT")], Some(MAX_LIFETIME / 1000)),
+            (&[DATE_NOW, hour, ("cache-control", "max-age=5")], Some(5)),
+            (&[DATE_NOW, hour, ("cache-control", "max-age=x")], Some(0)),
+            (&[DATE_NOW, hour, ("cache-control", "s-maxage=5")], Some(5)),
+            (&[DATE_NOW, hour, ("cache-control", "max-age=5, s-maxage=6")], Some(6)),
+            (&[DATE_NOW, hour, ("cache-control", "public")], Some(3600)),
+            (&[DATE_NOW, hour, ("cdn-cache-control", "public")], None),
+            (&[DATE_NOW, hour, ("cdn-cache-control", "public,")], Some(3600)),
+        ] {
+            assert_eq!(seconds(fields), expected, "{fields:?}");
+        }
+    }
+
+    /// RFC 9111 §4.2.2.
+    #[test]
+    fn a_heuristic_lifetime_is_a_tenth_and_a_day_at_most() {
+        for (fields, expected) in [
+            (&[][..], 0),
+            (&[DATE_NOW], 0),
+            (&[DATE_NOW, ("last-modified", "Sun, 09 Sep 2001 01:45:00 GMT")], 10_000),
+            (&[("last-modified", "Sun, 09 Sep 2001 01:45:00 GMT")], 10_000),
+            (&[DATE_NOW, ("last-modified", "Sat, 01 Jan 2000 00:00:00 GMT")], MAX_HEURISTIC),
+            (&[DATE_NOW, ("last-modified", "Mon, 01 Jan 0001 00:00:00 GMT")], MAX_HEURISTIC),
+            (&[DATE_NOW, ("last-modified", "Sun, 09 Sep 2001 01:46:40 GMT")], 0),
+            (&[DATE_NOW, ("last-modified", "Sun, 09 Sep 2001 02:46:40 GMT")], 0),
+            (&[DATE_NOW, ("last-modified", "0")], 0),
+        ] {
+            assert_eq!(heuristic(&response(200, fields).headers, NOW), expected, "{fields:?}");
+        }
+    }
+}

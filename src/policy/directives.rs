@@ -42,7 +42,7 @@ impl Directives {
     pub(super) fn of(headers: &HeaderMap, field: &HeaderName) -> Self {
         let mut directives = Self::default();
         for line in headers.get_all(field) {
-            for (name, argument) in (Members { rest: line.as_bytes() }) {
+            for (name, argument) in Members::of(line.as_bytes()) {
                 directives.add(name, argument);
             }
         }
@@ -73,7 +73,7 @@ impl Directives {
 }
 
 /// Name and argument of one directive after the other; no argument is an empty one.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     rest: &'a [u8],
 }
 
@@ -95,6 +95,11 @@ impl<'a> Iterator for Members<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// The directives of one line.
+    pub(super) fn of(line: &'a [u8]) -> Self {
+        Self { rest: line }
+    }
+
     fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a [u8] {
         let end = self.rest.iter().position(|byte| !accept(*byte)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));

@@ -1,5 +1,7 @@
 //! A shared cache by RFC 9111: pure functions, a file for each family of sections.
 
+pub(crate) mod dates;
+
 use std::time::Duration;
 
 use super::config::{PolicyConfig, Preset};

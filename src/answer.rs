@@ -12,7 +12,7 @@ use crate::cache_status::{CACHE_STATUS, Forward, Names};
 use crate::clock::Millis;
 use crate::conditional;
 use crate::entry::Entry;
-use crate::policy::http::range::{self, Selection};
+use crate::policy::http::range;
 use crate::policy::{Refusal, Stale};
 
 /// How an entry came to answer a request.
@@ -92,7 +92,9 @@ pub(crate) fn from_entry<R: Body>(
         if entry.status != StatusCode::NO_CONTENT {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.body.len()));
         }
-    } else if let Some(selection) = range::select(method, request, entry).filter(Selection::is_of_part) {
+    } else if request.contains_key(header::RANGE)
+        && let Some(selection) = range::select(method, request, entry)
+    {
         let body = range::apply(&selection, response.status_mut(), &mut headers, entry);
         *response.body_mut() = CacheBody::whole(body);
     } else {

@@ -62,7 +62,7 @@ impl Context {
     }
 
     /// The response's head, judged.
-    pub(super) fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
+    pub(crate) fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
         // An error doesn't take the place of an entry that is of use.
         let is_of_use = |entry: &Arc<Entry>| entry.fresh_for(received).is_some() || entry.is_of_use(received);
@@ -143,6 +143,12 @@ impl Context {
 
     pub(super) fn failure<R: Body, E>(&self, failure: Failure<R, E>) -> First<R, E> {
         First::Failed(failure, self.target.stale.clone())
+    }
+
+    /// The cache's own answer to a request whose time is over.
+    pub(super) fn timed_out<R: Body>(&self) -> Response<CacheBody<R>> {
+        let (why, names) = (self.forward(), &self.shared.names);
+        answer::gateway(StatusCode::GATEWAY_TIMEOUT, why, Refusal::FillTimeout, names)
     }
 
     /// Leaves the origin alone for a while, if an entry may stand in.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -19,10 +19,8 @@ use super::context::{Context, throttle};
 use super::head::is_error;
 use super::settle::Settled;
 use super::{End, Lead};
-use crate::answer;
 use crate::body::CacheBody;
 use crate::entry::Entry;
-use crate::policy::Refusal;
 
 /// What the first caller gets; nobody else can have it.
 pub(crate) enum First<R: Body, E> {
@@ -132,7 +130,7 @@ where
             // The one second call (RFC 9111 §4.3.4): the answer was about a response that isn't stored.
             match spare.take() {
                 Some(again) => (inner, request) = again,
-                None => break Failure::Answer(context.unconfirmed()),
+                None => break Failure::Answer(context.timed_out()),
             }
         };
         context.route.stats.fill(started.elapsed());

@@ -8,6 +8,7 @@ mod fill;
 mod head;
 mod lease;
 mod map;
+mod part;
 mod recent;
 mod record;
 mod recorded;

@@ -75,7 +75,8 @@ impl Context {
                 if let Some(etag) = entry.headers.get(header::ETAG) {
                     parts.headers.insert(header::ETAG, etag.clone());
                 }
-                let body = if recording.is_open() {
+                // Of a part, the entry may have more than what was asked for.
+                let body = if recording.is_open() || self.is_part(&draft) {
                     recording.send_last(last);
                     streamed(recording.reservation())
                 } else if conditional::not_modified(&self.head.method, &self.head.headers, entry) {
@@ -121,12 +122,15 @@ impl Context {
     }
 
     /// Stores a whole response. The policy's `store_if` may panic; the client gets its answer all the same.
-    fn commit(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
+    pub(super) fn commit(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
         let tiers = &self.shared.tiers;
         let commit = || {
             tiers.keeps(&self.route, draft, chunks)?;
             if !self.is_admitted() {
                 return Err(Refusal::MinUses);
+            }
+            if self.is_part(draft) {
+                return self.commit_part(draft, chunks);
             }
             tiers.commit(&self.route, &self.target, &self.head, draft, chunks, self.held.as_ref())
         };

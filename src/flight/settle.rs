@@ -107,11 +107,10 @@ impl Context {
     ) -> Option<Response<CacheBody<R>>> {
         let Confirmed { base, draft, storable } = confirmed;
         let body = std::slice::from_ref(&base.body);
-        let stored = storable.and_then(|()| self.commit(draft, body));
-        let filled = match stored {
+        let (filled, unstored) = match storable.and_then(|()| self.commit(draft, body)) {
             Ok(filled) => {
                 self.route.stats.stored();
-                filled
+                (filled, None)
             }
             Err(Refusal::Overtaken) => return None,
             Err(refusal) => {
@@ -120,12 +119,12 @@ impl Context {
                 if refusal.is_structural() {
                     self.shared.tiers.forget(base);
                 }
-                self.unstored_entry(draft, body).ok()?
+                (self.unstored_entry(draft, body).ok()?, Some(refusal))
             }
         };
         let now = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
-        let how = How::Validated(self.forward(), stored.err());
+        let how = How::Validated(self.forward(), unstored);
         let response = answer::from_entry(&filled.entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);
         lead.announce(End::Stored(filled));

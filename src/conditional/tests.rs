@@ -174,7 +174,7 @@ proptest! {
     #[test]
     fn every_tag_of_a_list_is_found(tags in prop::collection::vec("(W/)?\"[a-z, ]{0,4}\"", 1..6), which: prop::sample::Index) {
         let line = tags.join(" ,\t");
-        prop_assert!(names(&[&line], Some(which.get(&tags))));
+        prop_assert!(names(&[&line], Some(which.get(&tags).as_str())));
     }
 
     #[test]

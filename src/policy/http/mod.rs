@@ -1,12 +1,10 @@
 //! A shared cache by RFC 9111: pure functions, a file for each family of sections.
 
 pub(crate) mod dates;
+pub(crate) mod invalidate;
 pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod validate;
-pub(crate) mod invalidate;
-mod storable;
-pub(crate) use self::storable::Exchange;
 
 use std::time::Duration;
 

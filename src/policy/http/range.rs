@@ -242,7 +242,7 @@ fn parse(value: &[u8]) -> Option<Vec<Spec>> {
 }
 
 /// A number of bytes. Larger ones than there are count as the largest.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
     let digit = |number: u64, byte: &u8| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
     (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| digits.iter().fold(0, digit))
 }

@@ -104,9 +104,9 @@ pub(super) fn starts_with(value: &[u8], start: &[u8]) -> bool {
 fn declines_cache(headers: &HeaderMap) -> bool {
     if headers.contains_key(CACHE_CONTROL) {
         let directives = Directives::of(headers, &CACHE_CONTROL);
-        directives.no_store || directives.no_cache || directives.max_age == Some(0)
+        directives.no_store || directives.any_no_cache() || directives.max_age == Some(0)
     } else {
-        Directives::of(headers, &PRAGMA).no_cache
+        Directives::of(headers, &PRAGMA).any_no_cache()
     }
 }
 

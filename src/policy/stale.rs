@@ -90,6 +90,11 @@ impl StaleRules {
         Ok(())
     }
 
+    /// Windows of responses that name none.
+    pub(super) const fn own(&self) -> Windows {
+        self.windows
+    }
+
     /// The longer of the policy's own windows, and its field.
     pub(super) fn longest_window(&self) -> (&'static str, Millis) {
         let Windows { while_revalidate, if_error, .. } = self.windows;
@@ -110,8 +115,7 @@ impl StaleRules {
         if first || status.is_server_error() {
             return own;
         }
-        // s-maxage has the meaning of proxy-revalidate too (§5.2.2.10).
-        if directives.must_revalidate || directives.no_cache || directives.s_maxage.is_some() {
+        if directives.forbid_stale() || directives.any_no_cache() {
             return Windows::default();
         }
         let of = |seconds: Option<u64>, own: Millis| {

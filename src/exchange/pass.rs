@@ -22,6 +22,7 @@ use crate::body::CacheBody;
 use crate::cache::Shared;
 use crate::cache_status::Forward;
 use crate::clock::Millis;
+use crate::conditional::single;
 use crate::flight::{Context, Failure, First};
 use crate::key;
 use crate::policy::{Bypass, Refusal};
@@ -62,7 +63,8 @@ where
     }
     let stored_for_get = route.rules.http.is_some()
         && sent.method == Method::POST
-        && invalidate::is_same_resource(uri, host, response.headers());
+        && single(response.headers(), &header::CONTENT_LOCATION)
+            .is_some_and(|location| invalidate::is_same_resource(uri, host, location.as_bytes()));
     if !stored_for_get {
         return Ok(passed(&shared, &route, reason, response));
     }

@@ -11,7 +11,17 @@
 //! [RFC 3986 §5.2]: https://www.rfc-editor.org/rfc/rfc3986#section-5.2
 
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Method, Uri, header};
+
+/// Whether a method is known to be safe ([RFC 9110 §9.2.1], and the registry of methods for the others).
+///
+/// [RFC 9110 §9.2.1]: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(
+        method.as_str(),
+        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PROPFIND" | "REPORT" | "SEARCH"
+    )
+}
 
 /// Most lines that are read of each of the two fields: one is usual.
 const MAX_LINES: usize = 8;

@@ -42,6 +42,18 @@ pub(crate) fn condition(request: &mut HeaderMap, base: &HeaderMap) {
     }
 }
 
+/// Takes all preconditions off a request, so that its answer is whole or, where `Range` asks for it, a part.
+pub(crate) fn strip(request: &mut HeaderMap) {
+    const PRECONDITIONS: [HeaderName; 5] = [
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_RANGE,
+    ];
+    kept(request, |name| !PRECONDITIONS.contains(name));
+}
+
 /// What a 304 says of the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Confirms {

@@ -13,15 +13,7 @@
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Uri, header};
 
-/// Whether a method is known to be safe ([RFC 9110 §9.2.1], and the registry of methods for the others).
-///
-/// [RFC 9110 §9.2.1]: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
-pub(crate) fn is_safe(method: &Method) -> bool {
-    matches!(
-        method.as_str(),
-        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PROPFIND" | "REPORT" | "SEARCH"
-    )
-}
+use crate::conditional::single;
 
 /// Most lines that are read of each of the two fields: one is usual.
 const MAX_LINES: usize = 8;
@@ -42,13 +34,21 @@ pub(crate) fn targets(target: &Uri, host: Option<&[u8]>, response: &HeaderMap) -
     uris
 }
 
-/// Whether `Content-Location` names the target itself, so that the answer to a POST is a representation of it
+/// Whether the answer to a POST is a representation of the target, as a `Content-Location` that names it says
 /// ([RFC 9110 §9.3.3]).
 ///
 /// [RFC 9110 §9.3.3]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
-pub(crate) fn is_same_resource(target: &Uri, host: Option<&[u8]>, content_location: &[u8]) -> bool {
-    resolve(target, host, content_location)
+pub(crate) fn is_same_resource(target: &Uri, host: Option<&[u8]>, response: &HeaderMap) -> bool {
+    single(response, &header::CONTENT_LOCATION)
+        .and_then(|location| resolve(target, host, location.as_bytes()))
         .is_some_and(|uri| uri.path() == target.path() && uri.query() == target.query())
+}
+
+/// Whether a method is known to change nothing ([RFC 9110 §9.2.1], RFC 10008). All others invalidate.
+///
+/// [RFC 9110 §9.2.1]: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || method == "QUERY"
 }
 
 /// A reference as a URI on the target's origin; none if it is on another, or isn't a reference.

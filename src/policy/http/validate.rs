@@ -42,17 +42,16 @@ pub(crate) fn condition(request: &mut HeaderMap, base: &HeaderMap) {
     }
 }
 
-/// Makes the request one for the whole of its resource, whatever the client has of it already.
+/// Takes all preconditions off a request, so that its answer is whole or, where `Range` asks for it, a part.
 pub(crate) fn strip(request: &mut HeaderMap) {
-    const CONDITIONS: [HeaderName; 6] = [
+    const PRECONDITIONS: [HeaderName; 5] = [
         header::IF_NONE_MATCH,
         header::IF_MODIFIED_SINCE,
         header::IF_MATCH,
         header::IF_UNMODIFIED_SINCE,
         header::IF_RANGE,
-        header::RANGE,
     ];
-    kept(request, |name| !CONDITIONS.contains(name));
+    kept(request, |name| !PRECONDITIONS.contains(name));
 }
 
 /// What a 304 says of the base.

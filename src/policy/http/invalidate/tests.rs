@@ -155,7 +155,31 @@ fn a_content_location_names_the_same_resource_or_another() {
         ("http://b/b/c?q", false),
         ("/b/c /?q", false),
     ] {
-        assert_eq!(is_same_resource(&target, Some(b"a"), value.as_bytes()), same, "RFC 9110 9.3.3: {value}");
+        let response = headers(&[("content-location", value)]);
+        assert_eq!(is_same_resource(&target, Some(b"a"), &response), same, "RFC 9110 9.3.3: {value}");
+    }
+    assert!(!is_same_resource(&target, Some(b"a"), &headers(&[("location", "/b/c?q")])));
+    let twice = headers(&[("content-location", "/b/c?q"), ("content-location", "/d")]);
+    assert!(!is_same_resource(&target, Some(b"a"), &twice), "which of the two?");
+}
+
+#[test]
+fn what_is_not_known_to_be_safe_is_not() {
+    for (method, safe) in [
+        ("GET", true),
+        ("HEAD", true),
+        ("OPTIONS", true),
+        ("TRACE", true),
+        ("QUERY", true),
+        ("POST", false),
+        ("PUT", false),
+        ("DELETE", false),
+        ("PATCH", false),
+        ("CONNECT", false),
+        ("get", false),
+        ("FOO", false),
+    ] {
+        assert_eq!(is_safe(&method.parse().unwrap()), safe, "RFC 9111 4.4: {method}");
     }
 }
 

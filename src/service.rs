@@ -240,9 +240,9 @@ impl<S, K> Cache<S, K> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Send + 'static,
     {
-        let changed = mark.as_ref().filter(|mark| {
-            mark.reason != Bypass::Nested && !invalidate::is_safe(request.method())
-        });
+        let changed = mark
+            .as_ref()
+            .filter(|mark| mark.reason != Bypass::Nested && !invalidate::is_safe(request.method()));
         let changed = changed.and_then(|mark| {
             let path = key::original_uri_of(request.uri(), request.extensions()).path();
             let route = self.layer.table.all(path).find(|route| route.rules.purges_unsafe)?;

@@ -114,7 +114,8 @@ impl<S, P> Miss<S, P> {
     /// Whether there is a fresh entry that the request doesn't take as it is.
     fn has_fresh(&self) -> bool {
         let now = self.shared.clock.now();
-        let is_fresh = |entry: &Arc<Entry>| entry.fresh_for(now).is_some() && self.worth(entry) == Validity::Fresh;
+        let is_fresh =
+            |entry: &Arc<Entry>| entry.fresh_for(now).is_some() && self.worth(entry) == Validity::Fresh;
         self.target.stale.as_ref().is_some_and(is_fresh)
     }
 
@@ -151,7 +152,11 @@ impl<S, P> Miss<S, P> {
         self.partial = found.is_some() || part.stale.is_some();
         let entry = found.filter(|entry| ask.reuse(entry, self.shared.clock.now()) == Reuse::Fresh)?;
         range::select(&self.head.method, &self.head.headers, &entry)?;
-        if in_memory { self.route.stats.hit_memory() } else { self.route.stats.hit_shared() }
+        if in_memory {
+            self.route.stats.hit_memory()
+        } else {
+            self.route.stats.hit_shared()
+        }
         Some(self.answer(&entry, How::Hit))
     }
 

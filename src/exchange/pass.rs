@@ -22,11 +22,10 @@ use crate::body::CacheBody;
 use crate::cache::Shared;
 use crate::cache_status::Forward;
 use crate::clock::Millis;
-use crate::conditional::single;
 use crate::flight::{Context, Failure, First};
 use crate::key;
-use crate::policy::{Bypass, Refusal};
 use crate::policy::http::invalidate;
+use crate::policy::{Bypass, Refusal};
 use crate::route::{RequestHead, Route};
 
 /// Passes a request on. If its answer is no error, what was stored for its URI is gone before the answer goes on; and so is
@@ -59,12 +58,14 @@ where
     let targets = invalidate::targets(uri, host, response.headers());
     let tags: Vec<_> = targets.iter().flat_map(|target| shared.urls(target)).collect();
     if let Err(error) = shared.purges.purge(&tags, false).await {
-        tracing::debug!(route = route.label(), "what an unsafe method changed is purged in this process alone so far: {error}");
+        tracing::debug!(
+            route = route.label(),
+            "what an unsafe method changed is purged in this process alone so far: {error}"
+        );
     }
     let stored_for_get = route.rules.http.is_some()
         && sent.method == Method::POST
-        && single(response.headers(), &header::CONTENT_LOCATION)
-            .is_some_and(|location| invalidate::is_same_resource(uri, host, location.as_bytes()));
+        && invalidate::is_same_resource(uri, host, response.headers());
     if !stored_for_get {
         return Ok(passed(&shared, &route, reason, response));
     }
@@ -110,7 +111,8 @@ where
     let stamp = shared.purges.stamp();
     let context = context(&shared, &route, sent, asked);
     let draft = context.as_ref().and_then(|context| context.judge(&parts).ok());
-    let (Some(context), Some(draft), Some((lead, waiter))) = (context, draft, shared.flights.solo(stamp)) else {
+    let (Some(context), Some(draft), Some((lead, waiter))) = (context, draft, shared.flights.solo(stamp))
+    else {
         return passed(&shared, &route, reason, Response::from_parts(parts, body));
     };
     let (first, answered) = oneshot::channel::<First<R, Infallible>>();

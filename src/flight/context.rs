@@ -84,9 +84,10 @@ impl Context {
     ) -> Result<Verdict, Refusal> {
         let request = &self.head.headers;
         match &self.route.rules.http {
-            Some(http) => {
-                http.judge(&self.route.rules.stale, &Exchange { method, request, response, asked: self.asked, received })
-            }
+            Some(http) => http.judge(
+                &self.route.rules.stale,
+                &Exchange { method, request, response, asked: self.asked, received },
+            ),
             None => self.route.rules.judge(method, request, response, received),
         }
     }
@@ -117,7 +118,8 @@ impl Context {
     ///
     /// A gateway doesn't hold back whole bodies for that.
     pub(super) fn may_stand_in(&self) -> bool {
-        self.plan.is_none() && self.target.stale.as_ref().is_some_and(|entry| entry.serves_if_error(self.shared.clock.now()))
+        self.plan.is_none()
+            && self.target.stale.as_ref().is_some_and(|entry| entry.serves_if_error(self.shared.clock.now()))
     }
 
     /// Counts a refusal; what followers hear of it. `failed`: the response was no answer but an error.

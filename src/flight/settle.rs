@@ -143,7 +143,8 @@ impl Context {
         let matches = validate::head_matches(&base.headers, base.body.len() as u64, &head.headers);
         if !matches {
             parts.headers = answer::stored_fields(base);
-            verdict = Ok(Verdict { lifetime: 0, initial_age: millis(base.age(received)), windows: base.windows });
+            verdict =
+                Ok(Verdict { lifetime: 0, initial_age: millis(base.age(received)), windows: base.windows });
         }
         let draft = verdict.and_then(|verdict| self.draft(parts, verdict, received));
         if let Ok(mut draft) = draft {

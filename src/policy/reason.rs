@@ -86,8 +86,16 @@ reasons! {
         Status => "status",
         /// A server error (5xx).
         ServerError => "server-error",
+        /// No response to a request with this method is stored.
+        Method => "method",
+        /// `Cache-Control: no-store` of the request.
+        RequestNoStore => "request-no-store",
         /// `Cache-Control: no-store`.
         NoStore => "no-store",
+        /// `Cache-Control: must-understand`, and the status isn't one that the cache knows all about.
+        MustUnderstand => "must-understand",
+        /// The request had `Authorization`, and no directive of the response allows sharing (RFC 9111 §3.5).
+        Authorization => "authorization",
         /// The handler's [`NoStore`](crate::NoStore) extension.
         HandlerNoStore => "handler-no-store",
         /// `Cache-Control: private`.
@@ -194,6 +202,7 @@ impl Refusal {
         match self {
             Self::Status
             | Self::NoStore
+            | Self::MustUnderstand
             | Self::HandlerNoStore
             | Self::Private
             | Self::NoCache
@@ -209,6 +218,9 @@ impl Refusal {
             | Self::Unencodable
             | Self::Tags => true,
             Self::ServerError
+            | Self::Method
+            | Self::RequestNoStore
+            | Self::Authorization
             | Self::VaryLimit
             | Self::OriginEcho
             | Self::BodyError
@@ -232,16 +244,29 @@ mod tests {
 
     #[test]
     fn no_requester_ends_collapsing_for_the_others() {
-        for refusal in [Refusal::OriginEcho, Refusal::StoreIf, Refusal::VaryLimit, Refusal::Head] {
+        for refusal in [
+            Refusal::OriginEcho,
+            Refusal::StoreIf,
+            Refusal::VaryLimit,
+            Refusal::Head,
+            Refusal::Method,
+            Refusal::RequestNoStore,
+            Refusal::Authorization,
+        ] {
             assert!(!refusal.is_structural(), "{refusal}");
         }
     }
 
     #[test]
     fn what_will_be_refused_again_is_structural() {
-        for refusal in
-            [Refusal::SetCookie, Refusal::Private, Refusal::VaryStar, Refusal::TooLarge, Refusal::FillTimeout]
-        {
+        for refusal in [
+            Refusal::SetCookie,
+            Refusal::Private,
+            Refusal::MustUnderstand,
+            Refusal::VaryStar,
+            Refusal::TooLarge,
+            Refusal::FillTimeout,
+        ] {
             assert!(refusal.is_structural(), "{refusal}");
         }
     }

@@ -98,7 +98,9 @@ impl Members {
             "no-cache" => {
                 (directives.no_cache, directives.no_cache_fields, self.no_cache) = qualified(on, fields);
             }
-            "private" => (directives.private, directives.private_fields, self.private) = qualified(on, fields),
+            "private" => {
+                (directives.private, directives.private_fields, self.private) = qualified(on, fields)
+            }
             "public" => directives.public = on,
             "must-understand" => directives.must_understand = on,
             "must-revalidate" => directives.must_revalidate = on,

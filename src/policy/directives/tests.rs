@@ -106,7 +106,22 @@ fn who_names_too_many_fields_names_them_all() {
 /// A reader that looks back or ahead once per byte would need hours for these.
 #[test]
 fn long_lines_are_read_once() {
-    for unit in ["=\"", "a=\"b\",", ",", "a", " ", "\"", "a=", "\\\"", "a \t", "a=\"\\\",", "a=\"\\", "=\"\\\"", "private=\"a\"", "private=\"a,"] {
+    for unit in [
+        "=\"",
+        "a=\"b\",",
+        ",",
+        "a",
+        " ",
+        "\"",
+        "a=",
+        "\\\"",
+        "a \t",
+        "a=\"\\\",",
+        "a=\"\\",
+        "=\"\\\"",
+        "private=\"a\"",
+        "private=\"a,",
+    ] {
         for length in [64 << 10, 1 << 20] {
             let line = format!("{}, no-store", unit.repeat(length / unit.len()));
             let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::try_from(line).unwrap())]);

@@ -25,7 +25,10 @@ fn dictionaries_are_read_and_all_else_is_as_if_absent() {
         (&["max-age=-5"], Some(age(0))),
         (&["max-age=999999999999999"], Some(age(1 << 31))),
         (&["no-store=?0, no-cache=?1"], Some(Directives { no_cache: true, ..none })),
-        (&["no-cache=\"a\", private=b"], Some(Directives { no_cache_fields: true, private_fields: true, ..none })),
+        (
+            &["no-cache=\"a\", private=b"],
+            Some(Directives { no_cache_fields: true, private_fields: true, ..none }),
+        ),
         (&["private=\"\""], Some(Directives { private: true, ..none })),
         (&["private=\"a\", private"], Some(Directives { private: true, ..none })),
         (&["public, must-understand"], Some(Directives { public: true, must_understand: true, ..none })),
@@ -88,8 +91,10 @@ fn the_first_valid_field_of_the_list_is_selected() {
         let Selected { directives, targeted } = Selected::of(&headers(lines), &targets);
         (directives.max_age, targeted)
     };
-    let (mine, cdn, all) = (("mine-cache-control", "max-age=1"), (FIELD.as_str(), "max-age=2"), ("cache-control", "max-age=3"));
-    let (empty, broken, other) = (("mine-cache-control", ""), (FIELD.as_str(), "max-age=2,"), ("x-cache-control", "max-age=4"));
+    let (mine, cdn, all) =
+        (("mine-cache-control", "max-age=1"), (FIELD.as_str(), "max-age=2"), ("cache-control", "max-age=3"));
+    let (empty, broken, other) =
+        (("mine-cache-control", ""), (FIELD.as_str(), "max-age=2,"), ("x-cache-control", "max-age=4"));
     for (lines, expected) in [
         (&[all, cdn, mine][..], (Some(1), true)),
         (&[all, cdn], (Some(2), true)),
@@ -117,7 +122,16 @@ fn the_fields_named_are_those_of_the_selected_field() {
 /// A parser that copies or looks back for each member would take minutes.
 #[test]
 fn long_values_are_read_once() {
-    for unit in ["a, ", "a=\"\\\\\\\"\", ", "a;b;c, ", "a=(1 2 3), ", "private=\"a b c\", ", "a=\"", "a=:aGk=:, ", "\t"] {
+    for unit in [
+        "a, ",
+        "a=\"\\\\\\\"\", ",
+        "a;b;c, ",
+        "a=(1 2 3), ",
+        "private=\"a b c\", ",
+        "a=\"",
+        "a=:aGk=:, ",
+        "\t",
+    ] {
         let value = format!("{}no-store", unit.repeat((1 << 20) / unit.len()));
         let headers = HeaderMap::from_iter([(FIELD, HeaderValue::try_from(value).unwrap())]);
         let no_store = read(&headers, &FIELD).is_some_and(|members| members.directives.no_store);

@@ -11,21 +11,20 @@ use tokio::time::{Sleep, sleep};
 
 use crate::error::GatewayError;
 
-/// How long the upstream may send nothing in the midst of a body.
-const STALL: Duration = Duration::from_secs(60);
-
 /// A body as the upstream sends it. One that is cut short or that stalls ends with an error.
 #[derive(Debug)]
 pub(crate) struct UpstreamBody {
     inner: Incoming,
+    /// How long the upstream may send nothing.
+    patience: Duration,
     /// Runs while nothing comes.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl UpstreamBody {
-    /// The body of a response.
-    pub(crate) const fn new(inner: Incoming) -> Self {
-        Self { inner, stall: None }
+    /// The body of a response, of which something must come every `patience`.
+    pub(crate) const fn new(inner: Incoming, patience: Duration) -> Self {
+        Self { inner, patience, stall: None }
     }
 }
 
@@ -41,7 +40,8 @@ impl Body for UpstreamBody {
             self.stall = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(GatewayError::Response)));
         }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        let patience = self.patience;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
         stall.as_mut().poll(cx).map(|()| Some(Err(GatewayError::Timeout)))
     }
 

@@ -59,6 +59,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let upstream = std::env::var("UPSTREAM").map_err(|_| "UPSTREAM: give it, as in http://127.0.0.1:8000")?;
     let upstream = upstream.parse::<Address>().map_err(|error| format!("UPSTREAM: {error}"))?;
+    let patience = patience()?;
     let cache = QueryCache::from_env()?;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
     let listener = TcpListener::bind(&address)
@@ -75,7 +76,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("listening on http://{}, tiers: {}", listener.local_addr()?, cache.tiers());
 
-    let service = cache.layer(policy()).layer(Upstream::new(upstream.clone()));
+    let service = cache.layer(policy()).layer(Upstream::new(upstream.clone(), patience));
     let server = Server::new(service, upstream);
     tokio::select! {
         () = server.accept(listener) => {}
@@ -84,6 +85,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
     server.end().await;
     cache.shutdown().await;
     Ok(())
+}
+
+/// How long the upstream may take for the head of a response, and for each part of its body: `UPSTREAM_TIMEOUT`, in seconds.
+fn patience() -> Result<Duration, String> {
+    let Ok(text) = std::env::var("UPSTREAM_TIMEOUT") else { return Ok(Duration::from_secs(60)) };
+    match text.parse::<u32>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(format!("UPSTREAM_TIMEOUT: {text:?} isn't a number of seconds above 0")),
+    }
 }
 
 /// What is stored, and for how long.

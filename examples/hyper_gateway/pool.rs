@@ -23,12 +23,12 @@ const MAX_IDLE: usize = 64;
 const IDLE: Duration = Duration::from_secs(15);
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long the head of a response may take, from the request on.
-const HEAD: Duration = Duration::from_secs(60);
 
 /// Connections to one upstream: each serves a request at a time, and several requests one after the other.
 pub(crate) struct Pool<B> {
     address: Address,
+    /// How long the head of a response may take, from the request on.
+    patience: Duration,
     idle: Mutex<Vec<Idle<B>>>,
 }
 
@@ -46,8 +46,8 @@ impl<B> Idle<B> {
 
 impl<B: Send + 'static> Pool<B> {
     /// An empty pool, and the task that closes what is idle for too long. The task ends with the pool.
-    pub(crate) fn new(address: Address) -> Arc<Self> {
-        let pool = Arc::new(Self { address, idle: Mutex::default() });
+    pub(crate) fn new(address: Address, patience: Duration) -> Arc<Self> {
+        let pool = Arc::new(Self { address, patience, idle: Mutex::default() });
         let weak = Arc::downgrade(&pool);
         tokio::spawn(async move {
             let mut ticks = interval(IDLE / 3);
@@ -89,7 +89,7 @@ where
                 Some(sender) => (sender, true),
                 None => (self.connect().await?, false),
             };
-            let sent = timeout(HEAD, sender.try_send_request(request));
+            let sent = timeout(self.patience, sender.try_send_request(request));
             match sent.await.map_err(|_| GatewayError::Timeout)? {
                 // Without an `Upgrade` in the request there is nothing to switch to.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {

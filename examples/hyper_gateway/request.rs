@@ -100,11 +100,9 @@ fn target<B>(request: &Request<B>, host: HeaderValue) -> Result<(HeaderValue, Ur
                 return Err(bad("a malformed authority"));
             }
             let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad("a malformed authority"))?;
-            let slash = PathAndQuery::from_static("/");
-            let path = uri.path_and_query().cloned().unwrap_or(slash.clone());
-            // Neither a path nor a query is what `*` looks like in absolute form.
-            let whole = options && path.as_str() == "/" && path != slash;
-            Ok((host, if whole { Uri::from_static("*") } else { Uri::from(path) }))
+            // An absolute `OPTIONS` without a path would be `*`, but its path is `/` once it is parsed.
+            let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+            Ok((host, Uri::from(path)))
         }
         _ => Err(bad("a malformed request target")),
     }
@@ -129,7 +127,8 @@ fn forwards<B>(request: &mut Request<B>) -> Result<(), Own> {
             Own::Options
         });
     };
-    replace(request.headers_mut(), MAX_FORWARDS, HeaderValue::from(left));
+    // In its place: only what is removed moves others.
+    request.headers_mut().insert(MAX_FORWARDS, HeaderValue::from(left));
     Ok(())
 }
 
@@ -150,7 +149,8 @@ fn trace<B>(request: &Request<B>) -> Bytes {
 /// Sets `Host` in its place; where there is none, in front, where it belongs.
 fn set_host(headers: &mut HeaderMap, host: HeaderValue) {
     if headers.contains_key(HOST) {
-        return replace(headers, HOST, host);
+        headers.insert(HOST, host);
+        return;
     }
     let mut all = HeaderMap::with_capacity(headers.keys_len() + 1);
     all.insert(HOST, host);
@@ -158,9 +158,4 @@ fn set_host(headers: &mut HeaderMap, host: HeaderValue) {
         all.append(name, value.clone());
     }
     *headers = all;
-}
-
-/// Sets a field that is there to one value. Its place stays.
-fn replace(headers: &mut HeaderMap, name: http::HeaderName, value: HeaderValue) {
-    headers.insert(name, value);
 }

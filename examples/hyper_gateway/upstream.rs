@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -60,18 +61,19 @@ impl FromStr for Address {
 /// The upstream as a service. Clones share its connections.
 pub(crate) struct Upstream<B> {
     pool: Arc<Pool<B>>,
+    patience: Duration,
 }
 
 impl<B: Send + 'static> Upstream<B> {
-    /// The upstream at `address`; nothing is connected yet.
-    pub(crate) fn new(address: Address) -> Self {
-        Self { pool: Pool::new(address) }
+    /// The upstream at `address`, whose responses and their parts take `patience` at most. Nothing is connected yet.
+    pub(crate) fn new(address: Address, patience: Duration) -> Self {
+        Self { pool: Pool::new(address, patience), patience }
     }
 }
 
 impl<B> Clone for Upstream<B> {
     fn clone(&self) -> Self {
-        Self { pool: Arc::clone(&self.pool) }
+        Self { pool: Arc::clone(&self.pool), patience: self.patience }
     }
 }
 
@@ -95,8 +97,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let pool = Arc::clone(&self.pool);
-        Box::pin(async move { pool.send(outbound(request)).await.map(inbound) })
+        let (pool, patience) = (Arc::clone(&self.pool), self.patience);
+        Box::pin(async move {
+            let response = pool.send(outbound(request)).await?;
+            Ok(inbound(response).map(|body| UpstreamBody::new(body, patience)))
+        })
     }
 }
 
@@ -138,7 +143,7 @@ fn outbound<B: Body>(request: Request<B>) -> Request<B> {
 
 /// A response with one way to tell its length (RFC 9112 §6.3). Its hop-by-hop fields are still there: what they list may
 /// hold the cache's rules.
-fn inbound(response: Response<Incoming>) -> Response<UpstreamBody> {
+fn inbound(response: Response<Incoming>) -> Response<Incoming> {
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
     if parts.headers.contains_key(TRANSFER_ENCODING) {
@@ -156,5 +161,5 @@ fn inbound(response: Response<Incoming>) -> Response<UpstreamBody> {
         // Hyper has taken `5, 5` for 5.
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(parts, UpstreamBody::new(body))
+    Response::from_parts(parts, body)
 }

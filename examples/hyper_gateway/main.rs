@@ -98,5 +98,5 @@ fn patience() -> Result<Duration, String> {
 
 /// What is stored, and for how long.
 fn policy() -> Policy<BodyKey> {
-    Policy::ttl(Duration::from_secs(60)).key_body(1 << 16)
+    Policy::http()
 }

@@ -21,7 +21,7 @@ impl Rules {
             Err(Bypass::Upgrade)
         } else if !self.is_for(&parts.method) {
             Err(Bypass::Method)
-        } else if headers.contains_key(RANGE) {
+        } else if self.http.is_none() && headers.contains_key(RANGE) {
             Err(Bypass::Range)
         } else if headers.get_all(CONTENT_TYPE).iter().any(|value| is_grpc(value.as_bytes())) {
             Err(Bypass::Grpc)

@@ -19,7 +19,7 @@ mod tag_fields;
 mod targeted;
 mod template;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use self::config::{Etag, PolicyConfig, Preset};
 pub(crate) use self::judge::Verdict;

@@ -144,6 +144,10 @@ reasons! {
         MinUses => "min-uses",
         /// A purge came while the service was at work.
         Overtaken => "overtaken",
+        /// The request takes only what is stored (`only-if-cached`), and nothing is.
+        OnlyIfCached => "only-if-cached",
+        /// The service failed, and the response that is stored must not be used without it.
+        Disconnected => "disconnected",
     }
 }
 
@@ -164,6 +168,8 @@ reasons! {
         SoftTimeout => "soft-timeout",
         /// The origin took longer than `hard_timeout`.
         HardTimeout => "hard-timeout",
+        /// The request accepts it (`max-stale`).
+        MaxStale => "max-stale",
     }
 }
 
@@ -171,7 +177,7 @@ impl Stale {
     /// Whether the answer comes after the origin was asked.
     pub(crate) const fn is_forwarded(self) -> bool {
         match self {
-            Self::WhileRevalidate | Self::Throttled | Self::FillsFull => false,
+            Self::WhileRevalidate | Self::Throttled | Self::FillsFull | Self::MaxStale => false,
             Self::IfError | Self::CoalesceTimeout | Self::SoftTimeout | Self::HardTimeout => true,
         }
     }
@@ -225,7 +231,9 @@ impl Refusal {
             | Self::HardTimeout
             | Self::FillAborted
             | Self::MinUses
-            | Self::Overtaken => false,
+            | Self::Overtaken
+            | Self::OnlyIfCached
+            | Self::Disconnected => false,
         }
     }
 }

@@ -4,7 +4,11 @@ pub(super) mod age;
 pub(crate) mod dates;
 mod fields;
 pub(super) mod freshness;
+pub(crate) mod invalidate;
+pub(crate) mod range;
+pub(crate) mod request;
 mod storable;
+pub(crate) mod validate;
 
 pub(crate) use self::storable::Exchange;
 

@@ -27,6 +27,10 @@ fn full() -> Policy<BodyKey> {
         .etag(Etag::Strong)
         .stale_while_revalidate(Duration::from_secs(1))
         .stale_if_error(Duration::from_secs(2))
+        .keep_stale(Duration::from_secs(6))
+        .targeted_fields(["x-c"])
+        .refuse_set_cookie()
+        .purge_on_unsafe()
         .error_throttle(Duration::from_secs(3))
         .soft_timeout(Duration::from_secs(4))
         .hard_timeout(Duration::from_secs(5))
@@ -44,6 +48,7 @@ fn full() -> Policy<BodyKey> {
 #[test]
 fn every_method_writes_its_field() {
     let expected = PolicyConfig {
+        preset: Preset::Ttl,
         ttl: Some(Duration::from_millis(1500)),
         override_ttl: true,
         negative_ttl: BTreeMap::from([(404, Duration::from_secs(5))]),
@@ -66,6 +71,10 @@ fn every_method_writes_its_field() {
         etag: Etag::Strong,
         stale_while_revalidate: Some(Duration::from_secs(1)),
         stale_if_error: Some(Duration::from_secs(2)),
+        keep_stale: Some(Duration::from_secs(6)),
+        targeted_fields: strings(&["x-c"]),
+        refuse_set_cookie: true,
+        purge_on_unsafe: true,
         error_throttle: Duration::from_secs(3),
         soft_timeout: Some(Duration::from_secs(4)),
         hard_timeout: Some(Duration::from_secs(5)),

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::testing::{any_headers, headers};
 
-const FIELD: HeaderName = HeaderName::from_static("cdn-cache-control");
+const CDN: &str = "cdn-cache-control";
+const FIELD: HeaderName = HeaderName::from_static(CDN);
 
 fn parse(lines: &[&str]) -> Option<Directives> {
     let lines: Vec<_> = lines.iter().map(|line| ("cdn-cache-control", *line)).collect();
@@ -92,9 +93,9 @@ fn the_first_valid_field_of_the_list_is_selected() {
         (directives.max_age, targeted)
     };
     let (mine, cdn, all) =
-        (("mine-cache-control", "max-age=1"), (FIELD.as_str(), "max-age=2"), ("cache-control", "max-age=3"));
+        (("mine-cache-control", "max-age=1"), (CDN, "max-age=2"), ("cache-control", "max-age=3"));
     let (empty, broken, other) =
-        (("mine-cache-control", ""), (FIELD.as_str(), "max-age=2,"), ("x-cache-control", "max-age=4"));
+        (("mine-cache-control", ""), (CDN, "max-age=2,"), ("x-cache-control", "max-age=4"));
     for (lines, expected) in [
         (&[all, cdn, mine][..], (Some(1), true)),
         (&[all, cdn], (Some(2), true)),
@@ -102,7 +103,7 @@ fn the_first_valid_field_of_the_list_is_selected() {
         (&[all, broken, empty], (Some(3), false)),
         (&[all, broken, mine], (Some(1), true)),
         (&[all, other], (Some(3), false)),
-        (&[all, (FIELD.as_str(), "x")], (None, true)),
+        (&[all, (CDN, "x")], (None, true)),
         (&[], (None, false)),
     ] {
         assert_eq!(select(lines), expected, "{lines:?}");
@@ -113,10 +114,10 @@ fn the_first_valid_field_of_the_list_is_selected() {
 
 #[test]
 fn the_fields_named_are_those_of_the_selected_field() {
-    let lines = [("cache-control", "private=\"a\""), (FIELD.as_str(), "private=\"b, c\", no-cache=D")];
+    let lines = [("cache-control", "private=\"a\""), (CDN, "private=\"b, c\", no-cache=D")];
     assert_eq!(qualified_fields(&headers(&lines), &[FIELD]), ["d", "b", "c"]);
     assert_eq!(qualified_fields(&headers(&lines[..1]), &[FIELD]), ["a"]);
-    assert!(qualified_fields(&headers(&[(FIELD.as_str(), "private=\"b\", private")]), &[FIELD]).is_empty());
+    assert!(qualified_fields(&headers(&[(CDN, "private=\"b\", private")]), &[FIELD]).is_empty());
 }
 
 /// A parser that copies or looks back for each member would take minutes.

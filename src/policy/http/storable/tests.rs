@@ -309,7 +309,7 @@ fn windows_are_what_a_directive_says_else_the_policy() {
 #[test]
 fn long_fields_cost_little() {
     for unit in ["max-age=1,", "private=\"a,b\",", "\"", "=\"\\", ",", "a=\"", "x ", "no-cache=x;"] {
-        let line = HeaderValue::try_from(unit.repeat((1 << 20) / unit.len())).unwrap();
+        let line = HeaderValue::try_from(unit.repeat((64 << 10) / unit.len())).unwrap();
         for field in
             ["cache-control", "cdn-cache-control", "age", "expires", "date", "connection", "content-range"]
         {

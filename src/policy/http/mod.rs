@@ -7,6 +7,8 @@ pub(super) mod freshness;
 pub(crate) mod invalidate;
 pub(crate) mod range;
 pub(crate) mod request;
+#[cfg(test)]
+mod oracle;
 mod storable;
 pub(crate) mod validate;
 

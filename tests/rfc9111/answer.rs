@@ -33,7 +33,7 @@ pub(crate) struct Answer {
     pub(crate) delay: Duration,
     /// How many requests of the case the origin must have before it answers.
     pub(crate) together: usize,
-    /// The connection ends without a byte.
+    /// The connection ends after no more than the body, which stands for the start of a message.
     pub(crate) closes: bool,
     /// What is sent instead to a request that has this field.
     pub(crate) instead: Option<(&'static str, Box<Answer>)>,

@@ -9,6 +9,7 @@ use crate::answer::{Answer, fresh};
 pub(crate) type Fields = Vec<(String, String)>;
 
 /// A rule, and the requests that show it. All of a case's requests go to paths of its own.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
@@ -99,6 +100,8 @@ pub(crate) struct Step {
     pub(crate) source: Source,
     pub(crate) status: Option<Vec<u16>>,
     pub(crate) body: Option<String>,
+    pub(crate) body_is_open: bool,
+    pub(crate) body_parts: Vec<String>,
     pub(crate) body_at_most: Option<usize>,
     pub(crate) fails: bool,
     pub(crate) interim: Option<Vec<u16>>,
@@ -122,6 +125,8 @@ pub(crate) fn method(method: &'static str) -> Step {
         source: Source::Origin,
         status: None,
         body: None,
+        body_is_open: false,
+        body_parts: Vec::new(),
         body_at_most: None,
         fails: false,
         interim: None,
@@ -230,6 +235,18 @@ impl Step {
         self
     }
 
+    /// Whatever body.
+    pub(crate) fn any_body(mut self) -> Self {
+        self.body_is_open = true;
+        self
+    }
+
+    /// A part of the body, whatever else is in it.
+    pub(crate) fn body_has(mut self, part: &str) -> Self {
+        self.body_parts.push(part.into());
+        self
+    }
+
     pub(crate) fn body_at_most(mut self, length: usize) -> Self {
         self.body_at_most = Some(length);
         self
@@ -247,7 +264,7 @@ impl Step {
         self
     }
 
-    fn check(mut self, check: Check) -> Self {
+    pub(crate) fn check(mut self, check: Check) -> Self {
         self.checks.push(check);
         self
     }

@@ -33,7 +33,9 @@ fn refuted(check: &Check, head: &Head, before: &Head, template: &Template) -> Op
         }
         Check::Lacks(name, part) => {
             let part = template.fill(part);
-            head.all(name).any(|line| line.contains(&part)).then(|| fault(name, &format!("without {part}")))?
+            head.all(name)
+                .any(|line| line.contains(&part))
+                .then(|| fault(name, &format!("without {part}")))?
         }
         Check::Absent(name) => (!all(name).is_empty()).then(|| fault(name, &"absent"))?,
         Check::Number(name, range) => match all(name)[..] {
@@ -103,8 +105,7 @@ impl Outcome<'_> {
             faults.extend(refuted(check, &reply.head, self.before, self.template));
         }
         if let Some(wanted) = &step.interim {
-            let interim: Vec<_> =
-                reply.interim.iter().filter_map(|head| status(&head.start).ok()).collect();
+            let interim: Vec<_> = reply.interim.iter().filter_map(|head| status(&head.start).ok()).collect();
             if interim != *wanted {
                 faults.push(format!("interim responses {interim:?}, not {wanted:?}"));
             }
@@ -129,6 +130,7 @@ impl Outcome<'_> {
         }
         let body = match (&self.step.body, source) {
             (Some(body), _) => Some(body.clone()),
+            _ if self.step.body_is_open => None,
             _ if self.step.method == "HEAD" || matches!(reply.status, 204 | 304) => Some(String::new()),
             (None, Some((number, answer))) if answer.status == reply.status && self.step.copies == 1 => {
                 Some(answer.text(self.template, number))
@@ -137,6 +139,9 @@ impl Outcome<'_> {
         };
         if let Some(body) = body.filter(|body| reply.body != *body) {
             faults.push(format!("body {:?}, not {body:?}", reply.body));
+        }
+        for part in self.step.body_parts.iter().filter(|part| !reply.body.contains(*part)) {
+            faults.push(format!("body {:?} without {part:?}", reply.body));
         }
         if self.step.body_at_most.is_some_and(|limit| reply.body.len() > limit) {
             faults.push(format!("a body of {} bytes", reply.body.len()));

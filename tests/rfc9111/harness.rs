@@ -30,15 +30,21 @@ async fn a_script_comes_through_exactly() {
     let head = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 299 Odd\r\nB: 2\r\na: 1\r\nB:  3 \r\n";
     let scripts = [
         (format!("{head}Content-Length: 3\r\n\r\n"), "abc", false),
-        (format!("{head}Transfer-Encoding: chunked\r\n\r\n"), "2;x=y\r\nab\r\n1\r\nc\r\n0\r\nT: 1\r\n\r\n", false),
+        (
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n"),
+            "2;x=y\r\nab\r\n1\r\nc\r\n0\r\nT: 1\r\n\r\n",
+            false,
+        ),
         (format!("{head}\r\n"), "abc", true),
     ];
     for (head, body, closes) in scripts {
         let script = Scripted { head, body: body.into(), closes, ..Scripted::default() };
         origin.script("exact", vec![script]);
-        let reply = ask(origin.address, "GET /exact/1?q HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\n\r\n").await.unwrap();
+        let reply =
+            ask(origin.address, "GET /exact/1?q HTTP/1.1\r\nHost: h\r\nX: 1\r\nx: 2\r\n\r\n").await.unwrap();
         assert_eq!((reply.status, reply.body.as_str()), (299, "abc"));
-        let pairs: Vec<_> = reply.head.fields[..3].iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let pairs: Vec<_> =
+            reply.head.fields[..3].iter().map(|(name, value)| (&name[..], &value[..])).collect();
         assert_eq!(pairs, [("B", "2"), ("a", "1"), ("B", "3")]);
         assert_eq!(reply.interim[0].fields, [("Link".to_owned(), "</a>".to_owned())]);
         assert_eq!(reply.trailers.len(), usize::from(body.contains("T: 1")));

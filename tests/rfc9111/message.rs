@@ -36,7 +36,11 @@ async fn line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> io::Result<Str
     let mut line = Vec::new();
     reader.take(LINE as u64).read_until(b'\n', &mut line).await?;
     if !line.ends_with(b"\r\n") {
-        return Err(if line.is_empty() { io::ErrorKind::UnexpectedEof.into() } else { broken("a line's end") });
+        return Err(if line.is_empty() {
+            io::ErrorKind::UnexpectedEof.into()
+        } else {
+            broken("a line's end")
+        });
     }
     line.truncate(line.len() - 2);
     // Field values may hold any octets; each is one character here.

@@ -169,10 +169,11 @@ impl Connection {
         let case = path.split(['/', '?']).next().unwrap_or_default().to_owned();
         let mut scripts = self.scripts.lock().unwrap();
         let script = scripts.entry(case.clone()).or_default();
-        let mut answer = script
-            .answers
-            .pop_front()
-            .unwrap_or_else(|| Scripted { head: UNSCRIPTED.into(), body: "unscripted".into(), ..Scripted::default() });
+        let mut answer = script.answers.pop_front().unwrap_or_else(|| Scripted {
+            head: UNSCRIPTED.into(),
+            body: "unscripted".into(),
+            ..Scripted::default()
+        });
         if let Some((field, instead)) = answer.instead.take()
             && seen.head.all(field).next().is_some()
         {

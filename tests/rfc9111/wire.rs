@@ -38,18 +38,12 @@ pub(crate) fn mark(template: &Template, number: usize) -> String {
 
 /// The answer of this number, counted over the case.
 pub(crate) fn scripted(answer: &Answer, template: &Template, number: usize) -> Scripted {
-    let instead = answer
-        .instead
-        .as_ref()
-        .map(|(field, other)| (*field, Box::new(scripted(other, template, number))));
-    let scripted = Scripted {
-        delay: answer.delay,
-        together: answer.together,
-        instead,
-        ..Scripted::default()
-    };
+    let instead =
+        answer.instead.as_ref().map(|(field, other)| (*field, Box::new(scripted(other, template, number))));
+    let scripted =
+        Scripted { delay: answer.delay, together: answer.together, instead, ..Scripted::default() };
     if answer.closes {
-        return Scripted { closes: true, ..scripted };
+        return Scripted { head: answer.body.clone().unwrap_or_default(), closes: true, ..scripted };
     }
     let mut head = String::new();
     if let Some((status, fields)) = &answer.interim {

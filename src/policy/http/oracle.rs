@@ -253,40 +253,43 @@ const FAULTS: &[Fault] = &[
 ];
 
 fn any_case() -> impl Strategy<Value = Case> {
-    let member = prop::sample::select(vec![
+    let common = prop::sample::select(vec![
         "max-age=60",
         "max-age=60",
-        "max-age=0",
         "max-age=5",
+        "max-age=0",
         "max-age=x",
+        "max-age=\"60\"",
+        "s-maxage=30",
+        "public",
+        "private",
+        "no-cache",
+        "no-store",
+        "must-revalidate",
+        "immutable",
+        "no-transform",
+        "stale-while-revalidate=5",
+    ]);
+    let odd = prop::sample::select(vec![
+        "max-age",
         "max-age=-1",
         "max-age=1.5",
-        "max-age",
-        "max-age=\"60\"",
         "max-age='60'",
         "max-age=+60",
         "max-age = 60",
         "Max-Age=9",
         "max-age=99999999999999999999",
-        "s-maxage=30",
         "s-maxage=x",
         "s-maxage=0",
-        "public",
-        "private",
         "private=\"x-a\"",
-        "no-cache",
         "no-cache=\"x-a\"",
-        "no-store",
         "No-Store",
-        "must-revalidate",
         "proxy-revalidate",
         "must-understand",
-        "immutable",
-        "no-transform",
         "x=\"a, private\"",
         "x=1",
-        "stale-while-revalidate=5",
     ]);
+    let member = prop_oneof![9 => common, 1 => odd];
     let control = prop::collection::vec(member, 1..4).prop_map(|members| members.join(", "));
     let field = |name: &'static str, values: &[&'static str]| {
         let values = prop::sample::select(values.to_vec());
@@ -296,6 +299,8 @@ fn any_case() -> impl Strategy<Value = Case> {
         field(
             "expires",
             &[
+                "Sun, 09 Sep 2001 02:46:40 GMT",
+                "Sun, 09 Sep 2001 02:46:40 GMT",
                 "Sun, 09 Sep 2001 02:46:40 GMT",
                 "Sun, 09 Sep 2001 02:46:40 GMT",
                 "Sun, 09 Sep 2001 00:46:40 GMT",
@@ -325,9 +330,9 @@ fn any_case() -> impl Strategy<Value = Case> {
             "x",
         ],
     );
-    let age = field("age", &["0", "7", "7", "70", "x", "-1", "7, 9", "+7", "1.5"]);
+    let age = field("age", &["0", "7", "7", "7", "70", "70", "x", "-1", "7, 9", "+7", "1.5"]);
     let rare = prop_oneof![
-        4 => Just(None),
+        12 => Just(None),
         1 => Just(Some(("set-cookie", "a=1".to_owned()))),
         1 => Just(Some(("pragma", "no-cache".to_owned()))),
         1 => Just(Some(("etag", "\"a\"".to_owned()))),
@@ -337,10 +342,11 @@ fn any_case() -> impl Strategy<Value = Case> {
         1 => Just(vec![("authorization", "x".to_owned())]),
         1 => Just(vec![("cache-control", "no-store".to_owned())]),
     ];
-    let status =
-        prop::sample::select(vec![200, 200, 200, 203, 204, 301, 302, 303, 307, 404, 410, 500, 299, 503]);
+    let status = prop::sample::select(vec![
+        200, 200, 200, 203, 204, 301, 302, 303, 307, 308, 404, 410, 414, 501, 299, 503,
+    ]);
     let controls = prop::collection::vec(control, 0..3);
-    let twice = prop_oneof![4 => Just(None).boxed(), 1 => expires().boxed()];
+    let twice = prop_oneof![12 => Just(None).boxed(), 1 => expires().boxed()];
     let others = (expires(), twice, date, modified, age, rare);
     (prop::bool::weighted(0.1), status, request, controls, others).prop_map(
         |(post, status, request, controls, (expires, twice, date, modified, age, rare))| {
@@ -368,7 +374,7 @@ fn another_implementation_agrees_where_it_is_right() {
     let (compared, excluded, fresh) = (compared.get(), excluded.get(), fresh.get());
     println!("compared {compared} exchanges, {fresh} of them fresh; {excluded} left out for known faults");
     held.unwrap();
-    assert!(compared > 400 && fresh > 50);
+    assert!(compared > 1000 && fresh > 200);
 }
 
 /// A fault that was mended has no place in the list.

@@ -3,14 +3,14 @@
 //! [RFC 9111 §3]: https://www.rfc-editor.org/rfc/rfc9111#section-3
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    AUTHORIZATION, CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE,
 };
 use http::{Method, StatusCode, response};
 
-use super::HttpRules;
 use super::age::initial_age;
 use super::freshness::{self, is_heuristic};
+use super::{HttpRules, range};
 use crate::clock::Millis;
 use crate::entry::Windows;
 use crate::policy::directives::Directives;
@@ -107,7 +107,8 @@ fn admit_request(method: &Method, request: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether the status is one that may be stored, given a lifetime.
 ///
-/// A 304 and a 412 answer the preconditions of one request, and a 206 its range. Those of [RFC 6585] must not be stored.
+/// A 304 and a 412 answer the preconditions of one request. A 206 is a part that was asked for, and whose place is known; how
+/// much of it came is for the caller. Those of [RFC 6585] must not be stored.
 ///
 /// [RFC 6585]: https://www.rfc-editor.org/rfc/rfc6585
 fn admit_status(request: &HeaderMap, response: &response::Parts) -> Result<(), Refusal> {
@@ -115,41 +116,11 @@ fn admit_status(request: &HeaderMap, response: &response::Parts) -> Result<(), R
         [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
     let stored = match response.status.as_u16() {
         100..200 | 304 | 428 | 429 | 431 | 511 => false,
-        206 => request.contains_key(RANGE) && has_one_range(&response.headers),
+        206 => request.contains_key(RANGE) && range::received_part(&response.headers, 1).is_some(),
         412 => !PRECONDITIONS.iter().any(|field| request.contains_key(field)),
         _ => true,
     };
     if stored { Ok(()) } else { Err(Refusal::Status) }
-}
-
-/// Whether the response is of one part whose place is known.
-fn has_one_range(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(CONTENT_RANGE).iter();
-    match (lines.next(), lines.next()) {
-        (Some(line), None) => is_one_range(line.as_bytes()),
-        _ => false,
-    }
-}
-
-/// Whether a value of `Content-Range` tells the place of bytes ([RFC 9110 §14.4]).
-///
-/// [RFC 9110 §14.4]: https://www.rfc-editor.org/rfc/rfc9110#section-14.4
-fn is_one_range(value: &[u8]) -> bool {
-    let Some((unit, range)) = value.split_at_checked(b"bytes ".len()) else { return false };
-    let mut ends = range.splitn(2, |byte| *byte == b'-');
-    let first = ends.next().and_then(position);
-    let mut rest = ends.next().unwrap_or_default().splitn(2, |byte| *byte == b'/');
-    let last = rest.next().and_then(position);
-    let complete = rest.next().unwrap_or_default();
-    let (Some(first), Some(last)) = (first, last) else { return false };
-    let inside = complete == b"*" || position(complete).is_some_and(|complete| last < complete);
-    unit.eq_ignore_ascii_case(b"bytes ") && first <= last && inside
-}
-
-fn position(digits: &[u8]) -> Option<u64> {
-    let digits =
-        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
 }
 
 /// Whether no directive, and no credentials, forbid it.

@@ -22,6 +22,7 @@ mod route;
 mod policy;
 mod key;
 mod drive;
+mod exchange;
 mod look;
 mod refresh;
 mod fallback;
@@ -54,8 +55,8 @@ pub use self::future::ResponseFuture;
 pub use self::key::Key;
 pub use self::layer::CacheLayer;
 pub use self::policy::{
-    BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Refusal, RouteConfig,
-    Routes, RoutesConfig, Stale,
+    BodyKey, Bypass, CacheTtl, Etag, HeadKey, Keying, NoStore, Policy, PolicyConfig, Preset, Refusal,
+    RouteConfig, Routes, RoutesConfig, Stale,
 };
 pub use self::purge::{CacheTags, JournalId, Purge, PurgeError, PurgeFuture, Purged, TagError};
 pub use self::request_body::RequestBody;

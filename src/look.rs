@@ -7,7 +7,7 @@ use futures_util::future::join;
 use crate::drive::Miss;
 use crate::entry::Entry;
 use crate::purge::{Stamp, Trust, Validity};
-use crate::store::{Unanswered, is_of_use};
+use crate::store::Unanswered;
 
 impl<S, P> Miss<S, P> {
     /// Asks the purge journal about what memory has. The entry, if it may answer.
@@ -53,7 +53,7 @@ impl<S, P> Miss<S, P> {
         match found.as_ref().map(worth)? {
             Validity::Fresh => found,
             Validity::Stale => {
-                self.target.stale = found.filter(|entry| is_of_use(entry, now));
+                self.target.stale = found.filter(|entry| entry.is_of_use(now));
                 None
             }
             Validity::Gone => None,

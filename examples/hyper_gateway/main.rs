@@ -110,5 +110,5 @@ fn seconds(name: &str, default: u32) -> Result<Duration, String> {
 
 /// What is stored, and for how long.
 fn policy() -> Policy<BodyKey> {
-    Policy::ttl(Duration::from_secs(60)).key_body(1 << 16)
+    Policy::http()
 }

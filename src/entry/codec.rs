@@ -4,6 +4,7 @@
 //! magic "TQCE", version u8, kind u8, flags u8, key [32],
 //! stamp: epoch [16], id u64 u64; tag count u8, tags u64
 //! entry:  stored_at u64, initial_age u64, lifetime u64, while_revalidate u64, if_error u64,
+//!         revalidate u64,
 //!         status u16, header count u16, body length u64,
 //!         headers: name length u16, value length u32, name, value
 //!         body
@@ -51,7 +52,7 @@ pub(super) const PREAMBLE: usize = UNSTAMPED + 32 + 1;
 pub(super) const MAX_TAGS: usize = purge::MAX_TAGS + purge::GIVEN_TAGS;
 
 /// What an entry has between preamble and headers.
-const ENTRY_HEAD: usize = 5 * 8 + 2 + 2 + 8;
+const ENTRY_HEAD: usize = 6 * 8 + 2 + 2 + 8;
 
 /// A header without the bytes of its name and value. No name is empty.
 const HEADER: usize = 2 + 4;
@@ -121,8 +122,8 @@ pub(super) fn encode_entry(head: EntryHead<'_>, body: &[Bytes]) -> Result<Bytes,
         .ok_or(Refusal::Unencodable)?;
     let length = entry_len(head.headers, head.tags.len(), body_len).ok_or(Refusal::Unencodable)?;
     let mut out = preamble(ENTRY, head.key, (&head.stamp, head.tags), length)?;
-    let Windows { while_revalidate, if_error } = head.windows;
-    for number in [head.stored_at, head.initial_age, head.lifetime, while_revalidate, if_error] {
+    let Windows { while_revalidate, if_error, revalidate } = head.windows;
+    for number in [head.stored_at, head.initial_age, head.lifetime, while_revalidate, if_error, revalidate] {
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(&head.status.as_u16().to_le_bytes());
@@ -251,7 +252,7 @@ fn open(bytes: Bytes) -> Result<(u8, Reader), DecodeError> {
 fn entry(key: Key, mut from: Reader) -> Result<Entry, DecodeError> {
     let (stamp, tags) = stamp(&mut from)?;
     let (stored_at, initial_age, lifetime) = (from.u64()?, from.u64()?, from.u64()?);
-    let windows = Windows { while_revalidate: from.u64()?, if_error: from.u64()? };
+    let windows = Windows { while_revalidate: from.u64()?, if_error: from.u64()?, revalidate: from.u64()? };
     let status = StatusCode::from_u16(from.u16()?).map_err(|_| DecodeError::Corrupt)?;
     let count = usize::from(from.u16()?);
     let body = usize::try_from(from.u64()?).map_err(|_| DecodeError::Corrupt)?;

@@ -87,20 +87,23 @@ impl PartialEq for Checked {
     }
 }
 
-/// How long after its freshness lifetime an entry may still answer, milliseconds ([RFC 5861]).
+/// How long after its freshness lifetime an entry may still answer, milliseconds ([RFC 5861], [RFC 9111 §4.2.4]).
 ///
 /// [RFC 5861]: https://www.rfc-editor.org/rfc/rfc5861
+/// [RFC 9111 §4.2.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Windows {
     /// While it is being revalidated.
     pub(crate) while_revalidate: Millis,
     /// In place of an error.
     pub(crate) if_error: Millis,
+    /// Once the origin has confirmed it.
+    pub(crate) revalidate: Millis,
 }
 
 impl Windows {
     pub(crate) fn longest(self) -> Millis {
-        self.while_revalidate.max(self.if_error)
+        self.while_revalidate.max(self.if_error).max(self.revalidate)
     }
 }
 
@@ -204,6 +207,11 @@ impl Entry {
     /// Whether it may answer in place of an error.
     pub(crate) fn serves_if_error(&self, now: Millis) -> bool {
         self.stale_by(now) < self.windows.if_error
+    }
+
+    /// Whether it may answer in some case, though it is stale.
+    pub(crate) fn is_of_use(&self, now: Millis) -> bool {
+        self.stale_by(now) < self.windows.longest()
     }
 }
 

@@ -32,7 +32,7 @@ fn head(headers: &HeaderMap) -> EntryHead<'_> {
         stored_at: 1,
         initial_age: 2,
         lifetime: 3,
-        windows: Windows { while_revalidate: 4, if_error: 5 },
+        windows: Windows { while_revalidate: 4, if_error: 5, revalidate: 6 },
         stamp: STAMP,
         tags: &TAGS,
     }
@@ -343,7 +343,7 @@ proptest! {
         let stamp = Stamp::foreign(Epoch::from_bytes(stamp.0), JournalId::new(stamp.1, stamp.2));
         let key = Key::from_bytes(key);
         let [stored_at, initial_age, lifetime, while_revalidate, if_error] = times;
-        let windows = Windows { while_revalidate, if_error };
+        let windows = Windows { while_revalidate, if_error, revalidate: 0 };
         let status = StatusCode::from_u16(status).expect("a good status");
         let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows, stamp, tags: &tags };
         let body: Vec<Bytes> = chunks.iter().cloned().map(Bytes::from).collect();

@@ -48,6 +48,8 @@ pub(crate) enum Domain {
     Primary = 2,
     /// A request field by field of a `Vary` record.
     Variant = 3,
+    /// A resource of which a part is stored.
+    Part = 4,
 }
 
 /// The kinds of frames. A number is never given to another kind: it would change what old keys mean.
@@ -85,6 +87,8 @@ pub(crate) enum Field {
     Tags = 14,
     /// List: names of the response fields that bring tags.
     TagFields = 15,
+    /// List: names of the targeted fields, in their order.
+    TargetedFields = 16,
     // Of a request.
     /// Digest of all of the above.
     Scope = 32,

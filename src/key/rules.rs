@@ -10,7 +10,7 @@ use super::digest::Digest;
 use super::material::{Domain, Field, Material};
 use super::query::QueryRules;
 use crate::error::PolicyError;
-use crate::policy::{Bypass, PolicyConfig};
+use crate::policy::{Bypass, PolicyConfig, Preset};
 
 /// Most bytes of a policy's key-relevant fields; far above any real policy.
 const MAX_SCOPE: usize = 1 << 20;
@@ -134,6 +134,8 @@ fn scope(
             config.sort_query,
             config.canonical_json,
             config.key_body.is_some(),
+            config.preset == Preset::Http,
+            config.refuse_set_cookie,
         ];
         material.part(Field::Switches, &switches.map(u8::from))?;
         // Entries that were stored without a tag aren't for a policy that has it: its purge wouldn't reach them.
@@ -143,6 +145,9 @@ fn scope(
         if !config.tag_fields.is_empty() {
             names(Field::TagFields, &lowercase(&config.tag_fields), &mut material)?;
         }
+        // What one field calls private, another may call public.
+        let targeted = lowercase(&config.targeted_fields);
+        material.list(Field::TargetedFields, || targeted.iter().map(String::as_bytes))?;
         // Entries that keep a field aren't for a policy that takes that field for one requester's own.
         names(Field::PerRequestFields, &lowercase(&config.per_request_fields), &mut material)?;
         let mut digest = material.into_sink();

@@ -23,6 +23,18 @@ pub enum Etag {
     Off,
 }
 
+/// Whose rules a policy begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Preset {
+    /// Those of [`Policy::ttl`](crate::Policy::ttl).
+    #[default]
+    Ttl,
+    /// Those of [`Policy::http`](crate::Policy::http), a shared cache of RFC 9111.
+    Http,
+}
+
 /// What is cached, under which key, for how long: the data of a [`Policy`](crate::Policy).
 ///
 /// Field names in lists are compared without case.
@@ -30,6 +42,8 @@ pub enum Etag {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PolicyConfig {
+    /// Whose rules the policy begins with. Default: `ttl`.
+    pub preset: Preset,
     /// Freshness lifetime of a response that names none, in seconds. Default: the handle's `CACHE_TTL`.
     #[serde(with = "seconds::option")]
     pub ttl: Option<Duration>,
@@ -85,6 +99,15 @@ pub struct PolicyConfig {
     /// How long after its lifetime an entry may answer in place of an error, in seconds. Default: none.
     #[serde(with = "seconds::option")]
     pub stale_if_error: Option<Duration>,
+    /// Under `http`, how long after its lifetime an entry is kept, in seconds: to be validated, and to answer where the
+    /// service can't and no directive forbids it. Default: 3600 under `http`, and not for `ttl`.
+    #[serde(with = "seconds::option")]
+    pub keep_stale: Option<Duration>,
+    /// Targeted fields that stand in place of `Cache-Control` and `Expires`, the first valid one of the list (RFC 9213).
+    /// Default: `CDN-Cache-Control`.
+    pub targeted_fields: Vec<String>,
+    /// Under `http`, responses that set a cookie aren't stored. Default: false; `ttl` never stores them.
+    pub refuse_set_cookie: bool,
     /// How long the service isn't asked again after a failed fill while an entry may stand in, in seconds; 0: no time at
     /// all. Default: 1.
     #[serde(with = "seconds")]
@@ -108,6 +131,9 @@ pub struct PolicyConfig {
     /// Tags of all that is stored, at most 32 of up to 128 bytes each; `{name}` is a parameter of the route's pattern. Default:
     /// none.
     pub tags: Vec<String>,
+    /// An unsafe method, such as PUT or one that isn't known, whose answer is no error purges what is stored for its URI (RFC
+    /// 9111 §4.4). Default: false; `http` always does.
+    pub purge_on_unsafe: bool,
     /// Response fields that bring further tags: `Cache-Tag`, `Surrogate-Key`, `Cache-Groups`. Default: none.
     pub tag_fields: Vec<String>,
     /// Every answer from the cache is one that the purge journal was asked about after the request began; where it can't be
@@ -141,6 +167,7 @@ impl Default for PolicyConfig {
     fn default() -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
+            preset: Preset::Ttl,
             ttl: None,
             override_ttl: false,
             negative_ttl: BTreeMap::new(),
@@ -163,6 +190,9 @@ impl Default for PolicyConfig {
             etag: Etag::Weak,
             stale_while_revalidate: None,
             stale_if_error: None,
+            keep_stale: None,
+            targeted_fields: owned(&["cdn-cache-control"]),
+            refuse_set_cookie: false,
             error_throttle: Duration::from_secs(1),
             soft_timeout: None,
             hard_timeout: None,
@@ -170,6 +200,7 @@ impl Default for PolicyConfig {
             jitter: 0.0,
             lease: None,
             min_uses: None,
+            purge_on_unsafe: false,
             tags: Vec::new(),
             tag_fields: Vec::new(),
             strict: false,

@@ -7,21 +7,21 @@ mod directives;
 pub(crate) mod etag;
 mod fields;
 mod gate;
+pub(crate) mod http;
 mod judge;
 mod lifetime;
 mod reason;
 mod routes;
 mod rules;
 mod stale;
-mod structured;
 mod table;
 mod tag_fields;
 mod targeted;
 mod template;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
-pub use self::config::{Etag, PolicyConfig};
+pub use self::config::{Etag, PolicyConfig, Preset};
 pub(crate) use self::judge::Verdict;
 pub use self::reason::{Bypass, Refusal, Stale};
 pub use self::routes::{RouteConfig, Routes, RoutesConfig};
@@ -35,7 +35,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
+use ::http::request::Parts;
 
 /// Marks a policy that keys the head of the request alone; the request is handed on untouched.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ mod sealed {
 
 type PartitionFn = dyn for<'a> Fn(&'a Parts) -> Option<Cow<'a, [u8]>> + Send + Sync;
 type CacheIfFn = dyn Fn(&Parts, &[u8]) -> bool + Send + Sync;
-type StoreIfFn = dyn Fn(&http::response::Parts, &[u8]) -> bool + Send + Sync;
+type StoreIfFn = dyn Fn(&::http::response::Parts, &[u8]) -> bool + Send + Sync;
 
 /// The closures of a policy, shared by its clones.
 #[derive(Clone, Default)]

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request, response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, request, response};
 use proptest::prelude::*;
 
 use super::{Policy, Rules};
+use crate::entry::{Checked, Entry, Windows};
 use crate::error::PolicyError;
+use crate::key::Key;
+use crate::purge::{Epoch, JournalId, Stamp};
 
 /// The TTL of the handle in these tests.
 pub(super) const HANDLE_TTL: Duration = Duration::from_secs(3600);
@@ -19,7 +23,7 @@ pub(super) fn rules<K>(policy: &Policy<K>) -> Rules {
     try_rules(policy).unwrap()
 }
 
-pub(super) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     let line = |(name, value): &(&str, &str)| -> (HeaderName, HeaderValue) {
         (name.parse().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
     };
@@ -36,6 +40,23 @@ pub(super) fn response(status: u16, lines: &[(&str, &str)]) -> response::Parts {
     let mut parts = Response::builder().status(status).body(()).unwrap().into_parts().0;
     parts.headers = headers(lines);
     parts
+}
+
+/// An entry of the Unix epoch plus 1,000,000 s, fresh for 100 s and of use for 50 s more.
+pub(crate) fn entry(status: u16, lines: &[(&str, &str)], body: &str) -> Entry {
+    Entry {
+        key: Key::from_bytes([0; 32]),
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: headers(lines),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        stored_at: 1_000_000_000,
+        initial_age: 0,
+        lifetime: 100_000,
+        windows: Windows { while_revalidate: 50_000, if_error: 50_000, revalidate: 50_000 },
+        stamp: Stamp::foreign(Epoch::NONE, JournalId::ZERO),
+        tags: Box::new([]),
+        checked: Checked::default(),
+    }
 }
 
 /// Any lines of the fields that decide something, with values near those that matter or quite arbitrary.

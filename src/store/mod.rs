@@ -28,7 +28,7 @@ pub(crate) use self::memory::Memory;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 pub(crate) use self::sealed::SealedStore;
-pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, Unanswered, is_of_use};
+pub(crate) use self::tiers::{Draft, SharedTier, Target, Tiers, Unanswered};
 pub(crate) use self::writer::{Writer, WriterStatus};
 
 use std::fmt;

@@ -226,7 +226,7 @@ impl Tiers {
             let fresh = entry.windows.longest() == 0 && entry.fresh_for(now).is_some();
             return (fresh && worth == Validity::Fresh).then(|| Arc::new(entry));
         }
-        if worth == Validity::Gone || (entry.fresh_for(now).is_none() && !is_of_use(&entry, now)) {
+        if worth == Validity::Gone || (entry.fresh_for(now).is_none() && !entry.is_of_use(now)) {
             return None;
         }
         let entry = self.shared_out(entry);
@@ -248,7 +248,7 @@ impl Tiers {
         {
             return Some(newest);
         }
-        target.stale = Some(newest).filter(|newest| is_of_use(newest, now));
+        target.stale = Some(newest).filter(|newest| newest.is_of_use(now));
         None
     }
 
@@ -330,11 +330,6 @@ fn is_fresh(entry: &Entry, now: Millis) -> bool {
 /// Whether the age of an entry in memory can be known. One from the future was stored before the clock was set back.
 fn is_datable(entry: &Entry, now: Millis) -> bool {
     entry.stored_at <= now.saturating_add(SKEW)
-}
-
-/// Whether an entry may answer in some case, though it is stale.
-pub(crate) fn is_of_use(entry: &Entry, now: Millis) -> bool {
-    entry.serves_while_revalidated(now) || entry.serves_if_error(now)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::{is_datable, is_of_use};
+use super::is_datable;
 use crate::cache_status::Forward;
 use crate::clock::Millis;
 use crate::entry::{Entry, VaryRecord};
@@ -41,7 +41,7 @@ impl Target {
 
     /// Keeps in mind what memory has, if it may answer though it isn't fresh.
     pub(super) fn remembering(mut self, entry: Arc<Entry>, now: Millis) -> Self {
-        self.stale = Some(entry).filter(|entry| is_datable(entry, now) && is_of_use(entry, now));
+        self.stale = Some(entry).filter(|entry| is_datable(entry, now) && entry.is_of_use(now));
         self
     }
 

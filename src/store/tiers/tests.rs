@@ -20,7 +20,7 @@ fn entry(stored_at: Millis) -> Entry {
         stored_at,
         initial_age: 0,
         lifetime: HOUR,
-        windows: Windows { while_revalidate: HOUR, if_error: 2 * HOUR },
+        windows: Windows { while_revalidate: HOUR, if_error: 2 * HOUR, revalidate: 0 },
         stamp: Stamp::foreign(Epoch::NONE, JournalId::ZERO),
         tags: &[],
     };

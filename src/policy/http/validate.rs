@@ -1,0 +1,171 @@
+//! Validation ([RFC 9111 §4.3]): the question that is put to the origin, and what its answer says of the stored
+//! response, the base.
+//!
+//! [RFC 9111 §4.3]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{dates, range};
+use crate::conditional::{is_strong, kept, opaque};
+
+/// Whether the base can be validated: it has an entity tag, or a date of modification that is one.
+pub(crate) fn has_validator(base: &HeaderMap) -> bool {
+    etag(base).is_some() || modified(base).is_some()
+}
+
+/// Makes the request a validation of the base alone ([RFC 9111 §4.3.1]).
+///
+/// The client's own `If-None-Match` and `If-Modified-Since` go: the cache judges them itself, once it knows what it
+/// has. In their place come the base's validators, byte by byte as they were received.
+///
+/// `Range` and `If-Range` go too where the base is a whole response. Its validation is one of the whole, so that an
+/// answer other than 304 replaces it, and the range is cut from the result. Where the base is a part, `Range` stays,
+/// since the answer must again be one that the part can be replaced by; `If-Range` goes, because it would name what
+/// the client has. A date is then sent only where there is no entity tag, as §4.3.1 has it for subranges.
+///
+/// [RFC 9111 §4.3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
+pub(crate) fn condition(request: &mut HeaderMap, base: &HeaderMap) {
+    const OWN: [HeaderName; 3] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_RANGE];
+    let is_part = base.contains_key(header::RANGE) && base.contains_key(header::CONTENT_RANGE);
+    kept(request, |name| !OWN.contains(name) && (is_part || *name != header::RANGE));
+    let mut ask = |condition: HeaderName, validator: HeaderName| {
+        if let Some(value) = base.get(validator) {
+            request.insert(condition, value.clone());
+        }
+    };
+    let has_etag = etag(base).is_some();
+    if has_etag {
+        ask(header::IF_NONE_MATCH, header::ETAG);
+    }
+    if modified(base).is_some() && !(has_etag && is_part) {
+        ask(header::IF_MODIFIED_SINCE, header::LAST_MODIFIED);
+    }
+}
+
+/// Takes all preconditions off a request, so that its answer is whole or, where `Range` asks for it, a part.
+pub(crate) fn strip(request: &mut HeaderMap) {
+    const PRECONDITIONS: [HeaderName; 5] = [
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_RANGE,
+    ];
+    kept(request, |name| !PRECONDITIONS.contains(name));
+}
+
+/// What a 304 says of the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Confirms {
+    /// That it is current.
+    Yes,
+    /// That something else is.
+    Unknown,
+}
+
+/// What the fields of a 304 say of the base, to which alone the request's preconditions belonged ([RFC 9111 §4.3.4]).
+///
+/// - A strong entity tag must be the base's own. Where the base has none, its date can vouch for it, if that is strong.
+/// - A weak one must be the base's by weak comparison; where the base has none, the dates must agree.
+/// - A date alone must be the base's: a file that was rolled back is "not modified since", and yet another one.
+/// - Without validators the answer can only mean the base.
+///
+/// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
+pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
+    let same_date = || modified(answer).is_some() && modified(answer) == modified(base);
+    let yes = match (etag(answer), etag(base)) {
+        (Some(answer), Some(base)) if is_strong(answer) => answer == base,
+        (Some(answer), Some(base)) => opaque(answer) == opaque(base),
+        (Some(etag), None) if is_strong(etag) => same_date() && range::strong_date(base).is_some(),
+        (Some(_), None) => same_date(),
+        (None, _) => !answer.contains_key(header::LAST_MODIFIED) || same_date(),
+    };
+    if yes { Confirms::Yes } else { Confirms::Unknown }
+}
+
+/// Fields that no update brings ([RFC 9111 §3.1, §3.2]): those of the connection and of the proxy, those that describe
+/// the one message, and `Range`, under which a part keeps what it was asked for by. `Age` is no stored field.
+///
+/// [RFC 9111 §3.1, §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+const NEVER_UPDATED: [HeaderName; 14] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::RANGE,
+    header::AGE,
+];
+
+/// The base's fields, updated by those of a newer response ([RFC 9111 §3.2]).
+///
+/// A field that the update has replaces all lines of the base's, at its place; new ones come after. `Content-Type` and
+/// `Content-Encoding` are fields as others: what is stored is the response as it was received, so that nothing depends
+/// on the old ones. An entity tag is replaced too, by a weak one as well: never does an entry claim more than the origin
+/// said last. What `private="…"` and `no-cache="…"` name is the caller's to take off.
+///
+/// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+pub(crate) fn merged(base: &HeaderMap, update: &HeaderMap) -> HeaderMap {
+    let mut listed: Vec<HeaderName> = Vec::new();
+    for line in update.get_all(header::CONNECTION) {
+        let members = line.as_bytes().split(|byte| *byte == b',');
+        // Only names of fields that are there count, which bounds the list.
+        let names = members.filter_map(|member| HeaderName::from_bytes(member.trim_ascii()).ok());
+        listed.extend(names.filter(|name| update.contains_key(name)));
+    }
+    listed.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    let is_listed =
+        |name: &HeaderName| listed.binary_search_by(|one| one.as_str().cmp(name.as_str())).is_ok();
+    let brings = |name: &&HeaderName| !NEVER_UPDATED.contains(name) && !is_listed(name);
+
+    let mut merged = HeaderMap::with_capacity(base.keys_len().saturating_add(update.keys_len()));
+    let mut take = |name: &HeaderName, from: &HeaderMap| {
+        for value in from.get_all(name) {
+            merged.append(name.clone(), value.clone());
+        }
+    };
+    for name in base.keys().filter(|name| *name != header::AGE) {
+        let is_updated = update.contains_key(name) && brings(&name);
+        take(name, if is_updated { update } else { base });
+    }
+    for name in update.keys().filter(brings).filter(|name| !base.contains_key(*name)) {
+        take(name, update);
+    }
+    merged
+}
+
+/// Whether the 200 answer to a HEAD speaks of the stored response, whose body has `body_len` bytes ([RFC 9111 §4.3.5]):
+/// every validator that it has is the stored one, and so is its `Content-Length`. If not, the stored one is stale.
+///
+/// [RFC 9111 §4.3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
+pub(crate) fn head_matches(stored: &HeaderMap, body_len: u64, head: &HeaderMap) -> bool {
+    let same = |name: &HeaderName| head.get(name).is_none_or(|value| stored.get(name) == Some(value));
+    let is_length = |value: &HeaderValue| {
+        let digits = value.as_bytes().trim_ascii();
+        range::number(digits) == Some(body_len)
+    };
+    same(&header::ETAG)
+        && same(&header::LAST_MODIFIED)
+        && head.get_all(header::CONTENT_LENGTH).iter().all(is_length)
+}
+
+/// The entity tag; an empty value is none.
+fn etag(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::ETAG).map(|etag| etag.as_bytes().trim_ascii()).filter(|etag| !etag.is_empty())
+}
+
+/// `Last-Modified`, seconds since 1970.
+fn modified(headers: &HeaderMap) -> Option<i64> {
+    // The time only tells the century of two-digit years, the same for all that is compared here.
+    dates::one(headers, &header::LAST_MODIFIED, 0).valid()
+}
+
+#[cfg(test)]
+mod tests;

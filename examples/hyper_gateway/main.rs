@@ -42,6 +42,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http::Method;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
 use tower_query_cache::{BodyKey, Policy, QueryCache};
@@ -108,7 +109,7 @@ fn seconds(name: &str, default: u32) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// What is stored, and for how long.
+/// What RFC 9111 allows a shared cache, and QUERY by its content.
 fn policy() -> Policy<BodyKey> {
-    Policy::http()
+    Policy::http().methods([Method::GET, Method::HEAD, Method::QUERY]).key_body(1 << 16)
 }

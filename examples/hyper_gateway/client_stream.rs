@@ -2,11 +2,15 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use crate::informational::Outlet;
 
@@ -21,18 +25,56 @@ pub(crate) struct ClientStream {
     outlet: Outlet,
     /// What is left to write of an interim response that was begun.
     begun: Bytes,
+    /// How long the client may read nothing.
+    patience: Duration,
+    /// Runs while nothing can be written.
+    stall: Option<Pin<Box<Sleep>>>,
+    broken: Broken,
+}
+
+/// Whether a body broke off that ends with its connection, as all of unknown length do for HTTP/1.0.
+///
+/// A connection that is closed in order would make such a body look whole, so it is reset.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Broken(Arc<AtomicBool>);
+
+impl Broken {
+    /// Has the connection reset at its end.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if self.broken.0.load(Ordering::Relaxed) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
 }
 
 impl ClientStream {
-    /// A stream that also writes what comes out of `outlet`.
-    pub(crate) const fn new(stream: TcpStream, outlet: Outlet) -> Self {
-        Self { stream, outlet, begun: Bytes::new() }
+    /// A stream that also writes what comes out of `outlet`, to a client that reads something every `patience`.
+    pub(crate) const fn new(stream: TcpStream, outlet: Outlet, broken: Broken, patience: Duration) -> Self {
+        Self { stream, outlet, begun: Bytes::new(), patience, stall: None, broken }
+    }
+
+    /// What a write gives, unless the client has read nothing for too long.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Writes the rest of an interim response that was begun.
     fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.begun.is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.begun))? {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.begun);
+            match ready!(self.in_time(cx, written))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.begun.advance(written),
             }
@@ -54,7 +96,8 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_begun(cx))?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -63,7 +106,8 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_begun(cx))?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,7 +5,14 @@
 //! curl -i http://127.0.0.1:9110/
 //! ```
 //!
-//! A request goes through the modules in this order:
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `UPSTREAM` | none | the server behind the gateway: `http://`, a host, a port |
+//! | `ADDR` | `127.0.0.1:9110` | where to listen |
+//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head, and for each part of a body |
+//! | `CLIENT_TIMEOUT` | 30 | seconds that a client may take for its next request's head, and for reading on |
+//!
+//! and those of [`QueryCache::from_env`]. A request goes through the modules in this order:
 //!
 //! | module | what it does |
 //! |---|---|
@@ -24,6 +31,7 @@ mod informational;
 mod request;
 mod fields;
 mod upstream;
+mod upload;
 mod pool;
 mod body;
 mod error;
@@ -34,6 +42,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http::Method;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
 use tower_query_cache::{BodyKey, Policy, QueryCache};
@@ -59,7 +68,8 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let upstream = std::env::var("UPSTREAM").map_err(|_| "UPSTREAM: give it, as in http://127.0.0.1:8000")?;
     let upstream = upstream.parse::<Address>().map_err(|error| format!("UPSTREAM: {error}"))?;
-    let patience = patience()?;
+    let upstream_patience = seconds("UPSTREAM_TIMEOUT", 60)?;
+    let client_patience = seconds("CLIENT_TIMEOUT", 30)?;
     let cache = QueryCache::from_env()?;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
     let listener = TcpListener::bind(&address)
@@ -76,8 +86,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("listening on http://{}, tiers: {}", listener.local_addr()?, cache.tiers());
 
-    let service = cache.layer(policy()).layer(Upstream::new(upstream.clone(), patience));
-    let server = Server::new(service, upstream);
+    let service = cache.layer(policy()).layer(Upstream::new(upstream.clone(), upstream_patience));
+    let server = Server::new(service, upstream, client_patience);
     tokio::select! {
         () = server.accept(listener) => {}
         _ = &mut end => {}
@@ -87,16 +97,19 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How long the upstream may take for the head of a response, and for each part of its body: `UPSTREAM_TIMEOUT`, in seconds.
-fn patience() -> Result<Duration, String> {
-    let Ok(text) = std::env::var("UPSTREAM_TIMEOUT") else { return Ok(Duration::from_secs(60)) };
-    match text.parse::<u32>() {
-        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
-        _ => Err(format!("UPSTREAM_TIMEOUT: {text:?} isn't a number of seconds above 0")),
-    }
+/// A number of seconds from the environment.
+fn seconds(name: &str, default: u32) -> Result<Duration, String> {
+    let seconds = match std::env::var(name) {
+        Err(_) => default,
+        Ok(text) => match text.parse() {
+            Ok(seconds) if seconds > 0 => seconds,
+            _ => return Err(format!("{name}: {text:?} isn't a number of seconds above 0")),
+        },
+    };
+    Ok(Duration::from_secs(seconds.into()))
 }
 
-/// What is stored, and for how long.
+/// What RFC 9111 allows a shared cache, and QUERY by its content.
 fn policy() -> Policy<BodyKey> {
-    Policy::http()
+    Policy::http().methods([Method::GET, Method::HEAD, Method::QUERY]).key_body(1 << 16)
 }

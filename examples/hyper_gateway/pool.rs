@@ -1,6 +1,8 @@
 //! Connections to the upstream.
 
 use std::error::Error;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +13,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::error::GatewayError;
 use crate::server::{MAX_FIELDS, MAX_HEAD};
+use crate::upload::Upload;
 use crate::upstream::Address;
 
 /// Connections that are kept for later requests.
@@ -27,14 +31,17 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Connections to one upstream: each serves a request at a time, and several requests one after the other.
 pub(crate) struct Pool<B> {
     address: Address,
-    /// How long the head of a response may take, from the request on.
+    /// How long the head of a response may take, from the last of its request on.
     patience: Duration,
     idle: Mutex<Vec<Idle<B>>>,
 }
 
+/// What a connection takes requests by.
+type Sender<B> = SendRequest<Upload<B>>;
+
 /// A connection that waits for its next request.
 struct Idle<B> {
-    sender: SendRequest<B>,
+    sender: Sender<B>,
     since: Instant,
 }
 
@@ -82,15 +89,17 @@ where
     /// [`GatewayError`], where there is no response.
     pub(crate) async fn send(
         self: Arc<Self>,
-        mut request: Request<B>,
+        request: Request<B>,
     ) -> Result<Response<Incoming>, GatewayError> {
+        let (parts, body) = request.into_parts();
+        let (body, mut moved) = Upload::new(body);
+        let mut request = Request::from_parts(parts, body);
         loop {
             let (mut sender, reused) = match self.take().await {
                 Some(sender) => (sender, true),
                 None => (self.connect().await?, false),
             };
-            let sent = timeout(self.patience, sender.try_send_request(request));
-            match sent.await.map_err(|_| GatewayError::Timeout)? {
+            match self.answer(sender.try_send_request(request), &mut moved).await? {
                 // Without an `Upgrade` in the request there is nothing to switch to.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(GatewayError::Switched);
@@ -110,8 +119,29 @@ where
         }
     }
 
+    /// Waits for `sent`, and no longer than it may take. Dropped, it closes its connection.
+    async fn answer<T>(
+        &self,
+        sent: impl Future<Output = T>,
+        moved: &mut watch::Receiver<()>,
+    ) -> Result<T, GatewayError> {
+        let mut sent = pin!(sent);
+        loop {
+            tokio::select! {
+                answered = &mut sent => return Ok(answered),
+                moved = timeout(self.patience, moved.changed()) => match moved {
+                    Ok(Ok(())) => {}
+                    // All of the request is sent.
+                    Ok(Err(_)) => break,
+                    Err(_) => return Err(GatewayError::Timeout),
+                },
+            }
+        }
+        timeout(self.patience, sent).await.map_err(|_| GatewayError::Timeout)
+    }
+
     /// The connection that was idle for the shortest time.
-    async fn take(&self) -> Option<SendRequest<B>> {
+    async fn take(&self) -> Option<Sender<B>> {
         if self.idle().is_empty() {
             return None;
         }
@@ -126,7 +156,7 @@ where
         None
     }
 
-    async fn connect(&self) -> Result<SendRequest<B>, GatewayError> {
+    async fn connect(&self) -> Result<Sender<B>, GatewayError> {
         let stream = timeout(CONNECT, TcpStream::connect(self.address.socket()))
             .await
             .map_err(|_| GatewayError::ConnectTimeout)?
@@ -147,7 +177,7 @@ where
 
     /// Keeps a connection once the response on it is whole. One that is closed, by either side, isn't; nor is one on which
     /// more came than the response's length: hyper closes that.
-    fn keep(self: &Arc<Self>, mut sender: SendRequest<B>) {
+    fn keep(self: &Arc<Self>, mut sender: Sender<B>) {
         let pool = Arc::downgrade(self);
         tokio::spawn(async move {
             if sender.ready().await.is_err() {

@@ -11,6 +11,7 @@ use http_body_util::{Either, Full};
 use hyper::ext::ReasonPhrase;
 use pin_project_lite::pin_project;
 
+use crate::client_stream::Broken;
 use crate::error::GatewayError;
 use crate::fields::end_to_end;
 use crate::request::Own;
@@ -18,8 +19,9 @@ use crate::request::Own;
 /// The body of every answer.
 pub(crate) type Answer<R> = Response<Either<Full<Bytes>, Flushed<R>>>;
 
-/// A response of the cache or of the upstream, without the fields of the upstream's connection.
-pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>) -> Answer<R> {
+/// A response of the cache or of the upstream, without the fields of the upstream's connection. If its body breaks off,
+/// `broken` is told.
+pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>, broken: Option<Broken>) -> Answer<R> {
     let (mut parts, body) = response.into_parts();
     parts.headers = end_to_end(&parts.headers);
     parts.version = Version::HTTP_11;
@@ -27,7 +29,7 @@ pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>) -> Answer<R>
         // A reason that nobody gave isn't made up.
         parts.extensions.insert(ReasonPhrase::from_static(b""));
     }
-    Response::from_parts(parts, Either::Right(Flushed { body, error: None }))
+    Response::from_parts(parts, Either::Right(Flushed { body, error: None, broken }))
 }
 
 /// An error in a few words, which name no address.
@@ -75,6 +77,7 @@ pin_project! {
         #[pin]
         body: R,
         error: Option<R::Error>,
+        broken: Option<Broken>,
     }
 }
 
@@ -88,6 +91,9 @@ impl<R: Body<Data = Bytes>> Body for Flushed<R> {
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         let this = self.project();
         if let Some(error) = this.error.take() {
+            if let Some(broken) = this.broken {
+                broken.set();
+            }
             return Poll::Ready(Some(Err(error)));
         }
         match ready!(this.body.poll_frame(cx)) {

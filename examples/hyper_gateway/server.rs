@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 use tower_service::Service;
 
-use crate::client_stream::ClientStream;
+use crate::client_stream::{Broken, ClientStream};
 use crate::error::GatewayError;
 use crate::informational::Outlet;
 use crate::upstream::Address;
@@ -29,8 +29,6 @@ pub(crate) const MAX_FIELDS: usize = 1024;
 pub(crate) const MAX_HEAD: usize = 512 << 10;
 /// Connections at a time. More of them wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
-/// How long a client may take for the head of its next request.
-const HEAD: Duration = Duration::from_secs(30);
 /// How long the requests that are being served at the end may take.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -39,6 +37,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Server<S> {
     service: S,
     upstream: Address,
+    /// How long a client may take for the head of its next request, and for reading something of an answer.
+    patience: Duration,
     permits: Arc<Semaphore>,
     /// Whether it is ending. Each connection has a receiver.
     ending: watch::Sender<bool>,
@@ -46,22 +46,19 @@ pub(crate) struct Server<S> {
 
 impl<S, R> Server<S>
 where
-    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>,
+    S: Clone + Send + Sync + 'static,
     S::Future: Send,
     R: Body<Data = Bytes, Error = GatewayError> + Send + 'static,
 {
-    /// A server of `service`, which answers for `upstream`.
-    pub(crate) fn new(service: S, upstream: Address) -> Self {
+    /// A server of `service`, which answers for `upstream`, to clients that do something every `patience`.
+    pub(crate) fn new(service: S, upstream: Address, patience: Duration) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        Self { service, upstream, permits, ending: watch::Sender::new(false) }
+        Arc::new(Self { service, upstream, patience, permits, ending: watch::Sender::new(false) })
     }
 
     /// Accepts connections for as long as it is polled.
-    pub(crate) async fn accept(&self, listener: TcpListener) {
+    pub(crate) async fn accept(self: &Arc<Self>, listener: TcpListener) {
         while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -72,10 +69,9 @@ where
                     continue;
                 }
             };
-            let served =
-                connection(stream, self.service.clone(), self.upstream.clone(), self.ending.subscribe());
+            let (server, ending) = (Arc::clone(self), self.ending.subscribe());
             tokio::spawn(async move {
-                served.await;
+                server.serve(stream, ending).await;
                 drop(permit);
             });
         }
@@ -88,68 +84,56 @@ where
             tracing::warn!("requests are cut off: they take too long");
         }
     }
-}
 
-/// Serves a connection to its end.
-async fn connection<S, R>(stream: TcpStream, service: S, upstream: Address, mut ending: watch::Receiver<bool>)
-where
-    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-    R: Body<Data = Bytes, Error = GatewayError> + Send + 'static,
-{
-    // Small answers and interim ones go at once. An error comes again with the first read.
-    let _ = stream.set_nodelay(true);
-    let outlet = Outlet::default();
-    let stream = ClientStream::new(stream, outlet.clone());
-    let answers = service_fn(|request| {
-        let (service, upstream, outlet) = (service.clone(), upstream.clone(), outlet.clone());
-        async move { Ok::<_, Infallible>(answer(request, service, &upstream, &outlet).await) }
-    });
-    let mut served = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_headers(MAX_FIELDS)
-            .max_buf_size(MAX_HEAD)
-            // A client may close its side once it has sent its request, and still wants the answer.
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), answers)
-    );
-    // A broken connection is its client's.
-    tokio::select! {
-        _ = served.as_mut() => return,
-        _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
+    /// Serves a connection to its end.
+    async fn serve(&self, stream: TcpStream, mut ending: watch::Receiver<bool>) {
+        // Small answers and interim ones go at once. An error comes again with the first read.
+        let _ = stream.set_nodelay(true);
+        let (outlet, broken) = (Outlet::default(), Broken::default());
+        let stream = ClientStream::new(stream, outlet.clone(), broken.clone(), self.patience);
+        let answers = service_fn(|request: Request<Incoming>| {
+            let broken = (request.version() < Version::HTTP_11).then(|| broken.clone());
+            let answer = self.answer(request, &outlet, broken);
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        let mut served = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.patience)
+                .max_headers(MAX_FIELDS)
+                .max_buf_size(MAX_HEAD)
+                // A client may close its side once it has sent its request, and still wants the answer.
+                .half_close(true)
+                .serve_connection(TokioIo::new(stream), answers)
+        );
+        // A broken connection is its client's.
+        tokio::select! {
+            _ = served.as_mut() => return,
+            _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
+        }
+        let _ = served.await;
     }
-    let _ = served.await;
-}
 
-/// The answer to a request.
-async fn answer<S, R>(
-    request: Request<Incoming>,
-    service: S,
-    upstream: &Address,
-    outlet: &Outlet,
-) -> response::Answer<R>
-where
-    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>,
-    R: Body<Data = Bytes>,
-{
-    let mut request = match request::check(request, upstream.authority()) {
-        Ok(request) => request,
-        Err(own) => return response::own(own),
-    };
-    // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
-    if request.version() >= Version::HTTP_11 {
-        request.extensions_mut().insert(outlet.open());
-    }
-    let answered = service.oneshot(request).await;
-    outlet.close().await;
-    match answered {
-        Ok(response) => response::forward(response),
-        Err(error) => response::failed(&error),
+    /// The answer to a request.
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        outlet: &Outlet,
+        broken: Option<Broken>,
+    ) -> response::Answer<R> {
+        let mut request = match request::check(request, self.upstream.authority()) {
+            Ok(request) => request,
+            Err(own) => return response::own(own),
+        };
+        // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
+        if request.version() >= Version::HTTP_11 {
+            request.extensions_mut().insert(outlet.open());
+        }
+        let answered = self.service.clone().oneshot(request).await;
+        outlet.close().await;
+        match answered {
+            Ok(response) => response::forward(response, broken),
+            Err(error) => response::failed(&error),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Connections on both sides: reuse, ends and time-outs.
 
+use std::time::Duration;
+
 use tokio::net::TcpStream;
 
 use crate::support::eventually_async;
@@ -215,4 +217,51 @@ async fn what_the_upstream_must_be_is_told() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains(told), "{said}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_its_answer_while_it_moves() {
+    let gateway = Gateway::start_with(&[("UPSTREAM_TIMEOUT", "2")]).await;
+    let mut client = gateway.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: site\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(400));
+    for _ in 0..7 {
+        ticks.tick().await;
+        client.send("1\r\nx\r\n").await;
+        assert_eq!(upstream.read(6).await, "1\r\nx\r\n");
+    }
+    client.send("0\r\n\r\n").await;
+    assert_eq!(upstream.read(5).await, "0\r\n\r\n");
+    upstream.send(EMPTY).await;
+    assert_eq!(client.head().await.start(), "HTTP/1.1 200 OK");
+
+    // One that stops moving is a time-out.
+    client.send("POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 5\r\n\r\nhe").await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    assert_eq!(client.head().await.start(), "HTTP/1.1 504 Gateway Timeout");
+    assert_eq!(upstream.rest().await, "he");
+}
+
+#[tokio::test]
+async fn clients_that_do_nothing_are_left() {
+    const LENGTH: usize = 64 << 20;
+    let gateway = Gateway::start_with(&[("CLIENT_TIMEOUT", "1")]).await;
+    let mut client = gateway.client().await;
+    client.send("GET / HTTP/1.1\r\nHo").await;
+    assert!(!client.rest().await.contains("200"));
+
+    // One that reads nothing of its answer: the upstream can't send all of it.
+    let mut client = gateway.client().await;
+    client.send(&post("/long")).await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    upstream.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+    let sent = upstream.send_until_closed(LENGTH).await;
+    println!("the upstream sent {sent} of {LENGTH} bytes to a client that reads none");
+    assert!(sent < LENGTH);
+    let got = client.rest().await;
+    assert!(got.starts_with("HTTP/1.1 200 OK") && got.len() < LENGTH);
 }

@@ -146,6 +146,23 @@ async fn a_body_that_is_cut_short_never_looks_complete() {
     }
 }
 
+/// To HTTP/1.0, the connection's end is the body's.
+#[tokio::test]
+async fn a_body_that_is_cut_short_resets_a_connection_whose_end_would_complete_it() {
+    let gateway = Gateway::start().await;
+    for fields in ["Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\n"] {
+        let mut client = gateway.client().await;
+        client.send("POST / HTTP/1.0\r\n\r\n").await;
+        let mut upstream = gateway.accept().await;
+        upstream.head().await;
+        upstream.send(&format!("HTTP/1.1 200 OK\r\n{fields}hello")).await;
+        assert_eq!(client.head().await.start(), "HTTP/1.0 200 OK");
+        assert_eq!(client.read(5).await, "hello");
+        drop(upstream);
+        assert_eq!(client.until_reset().await, "");
+    }
+}
+
 #[tokio::test]
 async fn bytes_after_a_body_concern_nobody() {
     let gateway = Gateway::start().await;

@@ -117,3 +117,29 @@ async fn an_interim_response_waits_for_the_end_of_the_response_before_it() {
     assert_eq!(client.head().await.start(), "HTTP/1.1 200 OK");
     in_time(sent).await.unwrap();
 }
+
+/// The request that a refresh sends was its client's once. By then its client has its answer.
+#[tokio::test]
+async fn a_refreshs_interim_responses_reach_nobody() {
+    let gateway = Gateway::start().await;
+    let stale = "HTTP/1.1 200 OK\r\nAge: 10\r\nCache-Control: max-age=1, stale-while-revalidate=600\r\n\
+                 Content-Length: 5\r\nConnection: close\r\n\r\nstale";
+    gateway.exchange(GET, stale).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    let answer = client.head().await;
+    assert!(answer.field("cache-status").contains("hit"), "{answer:?}");
+    assert_eq!(client.read(5).await, "stale");
+    let mut refresh = gateway.accept().await;
+    refresh.head().await;
+    // The same client waits for another response.
+    client.send("POST /other HTTP/1.1\r\nHost: site\r\n\r\n").await;
+    let mut other = gateway.accept().await;
+    assert_eq!(other.head().await.start(), "POST /other HTTP/1.1");
+    refresh.send(&format!("HTTP/1.1 103 E\r\nLink: </wrong>\r\n\r\n{EMPTY}")).await;
+    assert_eq!(refresh.rest().await, "", "it was read");
+    other.send(&format!("HTTP/1.1 103 E\r\nLink: </right>\r\n\r\n{EMPTY}")).await;
+    let interim = client.head().await;
+    assert_eq!((interim.start(), interim.field("link")), ("HTTP/1.1 103 Early Hints", "</right>"));
+    assert_eq!(client.head().await.start(), "HTTP/1.1 200 OK");
+}

@@ -86,6 +86,15 @@ impl Peer {
         in_time(self.0.get_mut().write_all(text.as_bytes())).await.unwrap();
     }
 
+    /// Sends up to `length` bytes, until the other side has closed the connection. Gives how many went.
+    pub(crate) async fn send_until_closed(&mut self, length: usize) -> usize {
+        let (mut sent, part) = (0, vec![b'x'; 1 << 16]);
+        while sent < length && in_time(self.0.get_mut().write_all(&part)).await.is_ok() {
+            sent += part.len();
+        }
+        sent
+    }
+
     /// Ends what this side sends. The other side may go on.
     pub(crate) async fn finish(&mut self) {
         // It may have closed the connection already.
@@ -115,6 +124,14 @@ impl Peer {
         let read = in_time(self.0.read(&mut bytes)).await.unwrap();
         bytes.truncate(read);
         bytes
+    }
+
+    /// What comes until the connection is reset.
+    pub(crate) async fn until_reset(&mut self) -> String {
+        let mut all = Vec::new();
+        let error = in_time(self.0.read_to_end(&mut all)).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        String::from_utf8(all).unwrap()
     }
 
     /// All that comes until the connection ends, however it does.

@@ -9,8 +9,9 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// Variables that the caller's environment must not bring in.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "ADDR",
+    "CLIENT_TIMEOUT",
     "UPSTREAM",
     "UPSTREAM_TIMEOUT",
     "ADMIN_TOKEN",

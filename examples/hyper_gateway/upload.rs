@@ -1,0 +1,51 @@
+//! The body of a request on its way to the upstream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::sync::watch;
+
+pin_project! {
+    /// A body that tells of each of its frames: the time that a response may take doesn't run while its request still moves.
+    #[derive(Debug)]
+    pub(crate) struct Upload<B> {
+        #[pin]
+        body: B,
+        moved: watch::Sender<()>,
+    }
+}
+
+impl<B> Upload<B> {
+    /// A body, and what changes with each frame of it. It is closed when hyper is done with the body.
+    pub(crate) fn new(body: B) -> (Self, watch::Receiver<()>) {
+        let (moved, receiver) = watch::channel(());
+        (Self { body, moved }, receiver)
+    }
+}
+
+impl<B: Body> Body for Upload<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let polled = this.body.poll_frame(cx);
+        if polled.is_ready() {
+            this.moved.send_replace(());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -77,7 +77,7 @@ impl Outcome<'_> {
         let mut faults = Vec::new();
         let wanted = self.step.answers.len();
         if seen.len() > wanted || (seen.len() < wanted && !self.step.optional) {
-            let heads: Vec<_> = seen.iter().map(|seen| &seen.head).collect();
+            let heads: Vec<_> = seen.iter().map(|seen| seen.head.summary()).collect();
             faults.push(format!("the origin was asked {} times, not {wanted}: {heads:?}", seen.len()));
         }
         for (number, check) in &self.step.seen {

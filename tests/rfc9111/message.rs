@@ -22,6 +22,18 @@ impl Head {
         self.fields.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| &v[..])
     }
 
+    /// The method and what may decide over the answer.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = self.start.split(' ').next().unwrap_or_default().to_owned();
+        for (name, value) in &self.fields {
+            let name = name.to_ascii_lowercase();
+            if name.starts_with("if-") || matches!(&name[..], "range" | "cache-control" | "pragma") {
+                text += &format!(" {name}: {value}");
+            }
+        }
+        text
+    }
+
     /// Whether a comma-separated field has this member.
     fn names(&self, name: &str, member: &str) -> bool {
         self.all(name).flat_map(|line| line.split(',')).any(|known| known.trim().eq_ignore_ascii_case(member))

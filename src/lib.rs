@@ -43,6 +43,8 @@ mod clock;
 mod error;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[doc = include_str!("docs/rfc9111.md")]
+pub mod rfc9111 {}
 
 pub use self::admin::{Authorize, BearerToken, Denied, PurgeAnswer, PurgeHandler, TokenError};
 pub use self::body::CacheBody;

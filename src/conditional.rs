@@ -128,7 +128,8 @@ fn none_match_names(request: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
     {
         return true;
     }
-    let Some(etag) = etag.map(|etag| opaque(etag.as_bytes().trim_ascii())).filter(|etag| !etag.is_empty()) else {
+    let Some(etag) = etag.map(|etag| opaque(etag.as_bytes().trim_ascii())).filter(|etag| !etag.is_empty())
+    else {
         return false;
     };
     let lines = request.get_all(header::IF_NONE_MATCH).iter();

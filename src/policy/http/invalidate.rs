@@ -146,7 +146,8 @@ fn is_same_origin(
         Some(_) => return false,
         None => None,
     };
-    let (Some((host, port)), Some((other, other_port))) = (host_and_port(target), host_and_port(authority)) else {
+    let (Some((host, port)), Some((other, other_port))) = (host_and_port(target), host_and_port(authority))
+    else {
         return false;
     };
     host.eq_ignore_ascii_case(other) && port.or(default) == other_port.or(default)

@@ -1,5 +1,6 @@
 //! A shared cache by RFC 9111: pure functions, a file for each family of sections.
 
+pub(crate) mod combine;
 pub(crate) mod dates;
 pub(crate) mod invalidate;
 pub(crate) mod range;

@@ -177,7 +177,8 @@ fn if_range(value: &HeaderValue, entry: &Entry) -> bool {
     let value = value.as_bytes().trim_ascii();
     if value.iter().take(3).any(|byte| *byte == b'"') {
         return is_strong(value)
-            && single(&entry.headers, &header::ETAG).is_some_and(|etag| etag.as_bytes().trim_ascii() == value);
+            && single(&entry.headers, &header::ETAG)
+                .is_some_and(|etag| etag.as_bytes().trim_ascii() == value);
     }
     let modified = strong_date(&entry.headers);
     modified.is_some() && dates::parse(value, entry.stored_at) == modified
@@ -270,7 +271,8 @@ fn coalesce(ranges: Vec<Content>) -> Vec<Content> {
     let mut parts: Vec<Content> = Vec::with_capacity(ranges.len());
     for range in ranges {
         let place = parts.iter().position(|part| part.touches(range)).unwrap_or(parts.len());
-        let joined = parts.iter().filter(|part| part.touches(range)).fold(range, |all, part| all.union(*part));
+        let joined =
+            parts.iter().filter(|part| part.touches(range)).fold(range, |all, part| all.union(*part));
         parts.retain(|part| !part.touches(range));
         parts.insert(place.min(parts.len()), joined);
     }
@@ -298,7 +300,8 @@ pub(crate) fn received_part(headers: &HeaderMap, length: usize) -> Option<Conten
         b"*" => None,
         digits => Some(number(digits)?),
     };
-    let (true, Spec::Between(first, last)) = (unit.eq_ignore_ascii_case(b"bytes"), Spec::parse(range)?) else {
+    let (true, Spec::Between(first, last)) = (unit.eq_ignore_ascii_case(b"bytes"), Spec::parse(range)?)
+    else {
         return None;
     };
     let claimed = Content { first, last, complete };

@@ -63,8 +63,9 @@ impl Ask {
                     }
                 }
                 "pragma" => {
-                    pragma |= Members::of(value.as_bytes())
-                        .any(|(name, argument)| name.eq_ignore_ascii_case(b"no-cache") && argument.is_empty());
+                    pragma |= Members::of(value.as_bytes()).any(|(name, argument)| {
+                        name.eq_ignore_ascii_case(b"no-cache") && argument.is_empty()
+                    });
                 }
                 "if-none-match" | "if-modified-since" | "if-match" | "if-unmodified-since" | "if-range" => {
                     ask.preconditions = true;
@@ -116,7 +117,8 @@ impl Ask {
             let enough = self.min_fresh.is_none_or(|least| millis(left) >= least);
             return if enough { Reuse::Fresh } else { Reuse::Validate };
         }
-        let accepted = self.min_fresh.is_none() && self.max_stale.is_some_and(|most| entry.stale_by(now) <= most);
+        let accepted =
+            self.min_fresh.is_none() && self.max_stale.is_some_and(|most| entry.stale_by(now) <= most);
         if accepted && entry.serves_if_error(now) { Reuse::Stale } else { Reuse::Validate }
     }
 }

@@ -121,7 +121,8 @@ pub(crate) fn merged(base: &HeaderMap, update: &HeaderMap) -> HeaderMap {
         listed.extend(names.filter(|name| update.contains_key(name)));
     }
     listed.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    let is_listed = |name: &HeaderName| listed.binary_search_by(|one| one.as_str().cmp(name.as_str())).is_ok();
+    let is_listed =
+        |name: &HeaderName| listed.binary_search_by(|one| one.as_str().cmp(name.as_str())).is_ok();
     let brings = |name: &&HeaderName| !NEVER_UPDATED.contains(name) && !is_listed(name);
 
     let mut merged = HeaderMap::with_capacity(base.keys_len().saturating_add(update.keys_len()));

@@ -176,7 +176,11 @@ fn a_206_brought_what_it_brought() {
         ("14.4, junk", "bytes", 5, None),
         ("14.4, junk", "", 5, None),
     ] {
-        assert_eq!(received_part(&headers(&[("content-range", value)]), length), expected, "{section}: {value}");
+        assert_eq!(
+            received_part(&headers(&[("content-range", value)]), length),
+            expected,
+            "{section}: {value}"
+        );
     }
     assert_eq!(received_part(&headers(&[]), 5), None);
     let twice = headers(&[("content-range", "bytes 0-4/10"), ("content-range", "bytes 0-4/10")]);

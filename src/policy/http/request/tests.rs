@@ -23,19 +23,31 @@ fn directives_say_what_they_say() {
         ("5.2.1.1, all lines", &[("cache-control", "x"), ("cache-control", "max-age=5")], max_age(5_000)),
         ("5.2.1.1, no number is strict", &[("cache-control", "max-age=5x")], max_age(0)),
         ("5.2.1.1, negative is no number", &[("cache-control", "max-age=-5")], max_age(0)),
-        ("1.2.2, over 2^31", &[("cache-control", "max-age=99999999999999999999")], max_age(2_147_483_648_000)),
+        (
+            "1.2.2, over 2^31",
+            &[("cache-control", "max-age=99999999999999999999")],
+            max_age(2_147_483_648_000),
+        ),
         ("5.2.1.2", &[("cache-control", "max-stale=7")], max_stale(7_000)),
         ("5.2.1.2, any staleness", &[("cache-control", "max-stale")], max_stale(Millis::MAX)),
         ("5.2.1.2, no number is none", &[("cache-control", "max-stale=x, max-stale=9")], none),
         ("5.2.1.3", &[("cache-control", "min-fresh=3")], Ask { min_fresh: Some(3_000), ..none }),
-        ("5.2.1.3, strict", &[("cache-control", "min-fresh=1.5")], Ask { min_fresh: Some(Millis::MAX), ..none }),
+        (
+            "5.2.1.3, strict",
+            &[("cache-control", "min-fresh=1.5")],
+            Ask { min_fresh: Some(Millis::MAX), ..none },
+        ),
         ("5.2.1.4", &[("cache-control", "no-cache")], no_cache),
         ("5.2.1.5", &[("cache-control", "no-store")], Ask { no_store: true, ..none }),
         ("5.2.1.7", &[("cache-control", "only-if-cached")], Ask { only_if_cached: true, ..none }),
         ("5.4", &[("pragma", "no-cache")], no_cache),
         ("5.4, beside others", &[("pragma", "x, No-Cache")], no_cache),
         ("5.4, other pragmas", &[("pragma", "no-cache=1, foo")], none),
-        ("5.4, not with Cache-Control", &[("pragma", "no-cache"), ("cache-control", "max-age=5")], max_age(5_000)),
+        (
+            "5.4, not with Cache-Control",
+            &[("pragma", "no-cache"), ("cache-control", "max-age=5")],
+            max_age(5_000),
+        ),
         ("9110 13.1.2", &[("if-none-match", "*")], Ask { preconditions: true, ..none }),
         ("9110 13.1.3", &[("if-modified-since", "x")], Ask { preconditions: true, ..none }),
         ("9110 13.1.1", &[("if-match", "*")], Ask { preconditions: true, ..none }),
@@ -75,7 +87,8 @@ fn age_and_directives_decide_the_reuse() {
         ("5.2.1.5, an entry answers", "no-store", 0, Fresh),
         ("5.2.1.7", "only-if-cached", 0, Fresh),
     ] {
-        let found = ask(&[("cache-control", directives)]).reuse(&entry(200, &[], ""), START + seconds * 1_000);
+        let found =
+            ask(&[("cache-control", directives)]).reuse(&entry(200, &[], ""), START + seconds * 1_000);
         assert_eq!(found, expected, "{section}: {directives}");
     }
 }

@@ -215,7 +215,10 @@ fn any_update() -> impl Strategy<Value = HeaderMap> {
         prop::collection::vec(any::<u8>(), 0..12),
     ];
     prop::collection::vec((name, value), 0..12).prop_map(|lines| {
-        lines.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::from_bytes(&value).ok()?))).collect()
+        lines
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, HeaderValue::from_bytes(&value).ok()?)))
+            .collect()
     })
 }
 

@@ -12,6 +12,7 @@ use crate::cache_status::{CACHE_STATUS, Forward, Names};
 use crate::clock::Millis;
 use crate::conditional;
 use crate::entry::Entry;
+use crate::policy::http::range;
 use crate::policy::{Refusal, Stale};
 
 /// How an entry came to answer a request.
@@ -23,17 +24,34 @@ pub(crate) enum How {
     Collapsed(Forward),
     /// It is stale, and stands in.
     Stale(Stale),
+    /// The origin has confirmed it. Why it was asked, and why the confirmed entry isn't stored.
+    Validated(Forward, Option<Refusal>),
 }
+
+/// Stands for the `Cache-Status` that each answer gets.
+const ROOM: HeaderValue = HeaderValue::from_static("-");
 
 /// Room in `headers` for the fields that every answer carries, so that an answer needn't grow its copy of them.
 pub(crate) fn reserve_fields(headers: &mut HeaderMap, names: &Names) {
     headers.insert(header::AGE, HeaderValue::from_static("0"));
-    if names.are_shown() {
-        headers.insert(CACHE_STATUS, HeaderValue::from_static("-"));
+    if names.are_shown() && !headers.contains_key(CACHE_STATUS) {
+        headers.insert(CACHE_STATUS, ROOM);
     }
 }
 
-/// The answer to a request from `entry`: 200, or 304 where the request's preconditions say so.
+/// An entry's fields without that room.
+pub(crate) fn stored_fields(entry: &Entry) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(entry.headers.len());
+    for (name, value) in &entry.headers {
+        if *name != header::AGE && !(*name == CACHE_STATUS && *value == ROOM) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// The answer to a request from `entry`: all of it, the part that the request is for, or 304 where the request's
+/// preconditions say so.
 pub(crate) fn from_entry<R: Body>(
     entry: &Entry,
     method: &Method,
@@ -53,9 +71,15 @@ pub(crate) fn from_entry<R: Body>(
         How::Hit => names.hit(Duration::from_millis(entry.lifetime).saturating_sub(age)),
         How::Collapsed(why) => names.collapsed(why),
         How::Stale(reason) => names.stale(Duration::from_millis(entry.stale_by(now)), reason),
+        How::Validated(why, refusal) => names.validated(why, refusal),
     };
-    if let Some(status) = status {
-        headers.insert(CACHE_STATUS, status);
+    // Behind what caches nearer to the origin say (RFC 9211 §2).
+    match (headers.get_mut(CACHE_STATUS), status) {
+        (Some(room), Some(status)) if *room == ROOM => *room = status,
+        (_, Some(status)) => {
+            headers.append(CACHE_STATUS, status);
+        }
+        (_, None) => {}
     }
 
     let mut response = Response::new(CacheBody::whole(Bytes::new()));
@@ -68,6 +92,11 @@ pub(crate) fn from_entry<R: Body>(
         if entry.status != StatusCode::NO_CONTENT {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.body.len()));
         }
+    } else if request.contains_key(header::RANGE)
+        && let Some(selection) = range::select(method, request, entry)
+    {
+        let body = range::apply(&selection, response.status_mut(), &mut headers, entry);
+        *response.body_mut() = CacheBody::whole(body);
     } else {
         *response.body_mut() = CacheBody::whole(entry.body.clone());
     }
@@ -84,7 +113,7 @@ pub(crate) fn gateway<R: Body>(
 ) -> Response<CacheBody<R>> {
     let mut response = Response::new(CacheBody::whole(Bytes::new()));
     *response.status_mut() = status;
-    names.mark_forwarded(response.headers_mut(), why, Some(reason));
+    names.mark_forwarded(response.headers_mut(), why, None, Some(reason));
     response
 }
 

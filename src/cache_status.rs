@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::policy::{Bypass, Refusal, Stale};
 
@@ -12,13 +12,39 @@ use crate::policy::{Bypass, Refusal, Stale};
 /// [RFC 9211]: https://www.rfc-editor.org/rfc/rfc9211
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Why a request that the cache may answer went to the origin.
+/// Why a request went to the origin ([RFC 9211 §2.2]).
+///
+/// [RFC 9211 §2.2]: https://www.rfc-editor.org/rfc/rfc9211#section-2.2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
     /// There was no entry.
     Miss,
     /// There was one, but a stale one.
     Stale,
+    /// There was none for the URI.
+    UriMiss,
+    /// There was one for the URI, but for other values of the fields that `Vary` names.
+    VaryMiss,
+    /// There was one, but the request's own directives didn't allow it.
+    Request,
+    /// There was a part only.
+    Partial,
+    /// The method asks for the origin.
+    Method,
+}
+
+impl Forward {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Stale => "stale",
+            Self::UriMiss => "uri-miss",
+            Self::VaryMiss => "vary-miss",
+            Self::Request => "request",
+            Self::Partial => "partial",
+            Self::Method => "method",
+        }
+    }
 }
 
 /// Values for a [`Forward`].
@@ -64,22 +90,68 @@ impl Names {
         append(headers, self.bypass.get(reason.index()));
     }
 
-    /// Marks a response of the origin that was asked for; `refusal` is why it isn't stored.
-    pub(crate) fn mark_forwarded(&self, headers: &mut HeaderMap, why: Forward, refusal: Option<Refusal>) {
-        let Forwarded { refused, stored, .. } = self.forwarded(why);
-        append(
-            headers,
-            match refusal {
-                Some(refusal) => refused.get(refusal.index()),
-                None => stored.as_ref(),
-            },
-        );
+    /// Marks a response of the origin that was asked for; `refusal` is why it isn't stored. `status`: the response's, where
+    /// that is told.
+    pub(crate) fn mark_forwarded(
+        &self,
+        headers: &mut HeaderMap,
+        why: Forward,
+        status: Option<StatusCode>,
+        refusal: Option<Refusal>,
+    ) {
+        if let (None, Some(known)) = (status, self.known(why)) {
+            let value = match refusal {
+                Some(refusal) => known.refused.get(refusal.index()),
+                None => known.stored.as_ref(),
+            };
+            append(headers, value);
+        } else {
+            append(headers, self.forwarded(why, status, refusal).as_ref());
+        }
     }
 
-    const fn forwarded(&self, why: Forward) -> &Forwarded {
+    /// Marks a response to a method that no cache answers.
+    pub(crate) fn mark_method(&self, headers: &mut HeaderMap, status: StatusCode) {
+        let value = self.of(|name| format!("{name}; fwd=method; fwd-status={}", status.as_u16()));
+        append(headers, value.as_ref());
+    }
+
+    /// For an answer from an entry that the origin has confirmed.
+    pub(crate) fn validated(&self, why: Forward, refusal: Option<Refusal>) -> Option<HeaderValue> {
+        self.forwarded(why, Some(StatusCode::NOT_MODIFIED), refusal)
+    }
+
+    fn forwarded(
+        &self,
+        why: Forward,
+        status: Option<StatusCode>,
+        refusal: Option<Refusal>,
+    ) -> Option<HeaderValue> {
+        self.of(|name| {
+            let mut value = format!("{name}; fwd={}", why.as_str());
+            if let Some(status) = status {
+                value.push_str(&format!("; fwd-status={}", status.as_u16()));
+            }
+            match refusal {
+                Some(refusal) => value.push_str(&format!("; detail={refusal}")),
+                None => value.push_str("; stored"),
+            }
+            value
+        })
+    }
+
+    /// A value, if the field is added at all.
+    fn of(&self, value: impl FnOnce(&str) -> String) -> Option<HeaderValue> {
+        let name = self.hit.as_deref()?.strip_suffix("; hit; ttl=")?;
+        HeaderValue::try_from(value(name)).ok()
+    }
+
+    /// The values that are made beforehand.
+    const fn known(&self, why: Forward) -> Option<&Forwarded> {
         match why {
-            Forward::Miss => &self.miss,
-            Forward::Stale => &self.stale,
+            Forward::Miss => Some(&self.miss),
+            Forward::Stale => Some(&self.stale),
+            _ => None,
         }
     }
 
@@ -90,18 +162,21 @@ impl Names {
 
     /// For an answer that another request's fill made.
     pub(crate) fn collapsed(&self, why: Forward) -> Option<HeaderValue> {
-        self.forwarded(why).collapsed.clone()
+        match self.known(why) {
+            Some(known) => known.collapsed.clone(),
+            None => self.of(|name| format!("{name}; fwd={}; collapsed", why.as_str())),
+        }
     }
 
     /// For an answer from an entry that has been stale for `by`.
     pub(crate) fn stale(&self, by: Duration, reason: Stale) -> Option<HeaderValue> {
-        let name = self.hit.as_deref()?.strip_suffix("hit; ttl=")?;
-        let value = if reason.is_forwarded() {
-            format!("{name}fwd=stale; detail={reason}")
-        } else {
-            format!("{name}hit; ttl={}; detail={reason}", -i128::from(by.as_secs()))
-        };
-        HeaderValue::try_from(value).ok()
+        self.of(|name| {
+            if reason.is_forwarded() {
+                format!("{name}; fwd=stale; detail={reason}")
+            } else {
+                format!("{name}; hit; ttl={}; detail={reason}", -i128::from(by.as_secs()))
+            }
+        })
     }
 
     /// `hit; ttl=…`, the remaining freshness lifetime in seconds.

@@ -22,6 +22,7 @@ use crate::entry::Entry;
 use crate::fallback::Fallback;
 use crate::flight::{Context, End, Failure, Fill, Filled, First, Joined, Lead, Waiter, is_error, throttle};
 use crate::key::Key;
+use crate::policy::http::request::Ask;
 use crate::policy::{Bypass, Refusal, Stale};
 use crate::purge::{Stamp, Tag, Trust, Validity};
 use crate::refresh::Look;
@@ -45,6 +46,12 @@ pub(crate) struct Miss<S, P> {
     pub(crate) trust: Trust,
     /// Until the answer, or the fill, is there.
     pub(crate) running: Running,
+    /// Under `Policy::http`: what the request asks of a cache.
+    pub(crate) ask: Option<Ask>,
+    /// The inner service and the request's body once more, for a request without preconditions.
+    pub(crate) spare: Option<(S, P)>,
+    /// A part of what the request is for is stored.
+    pub(crate) partial: bool,
 }
 
 /// Fills a request waits for before it goes to the origin by itself: the first one, and that of one elected waiter.
@@ -113,7 +120,7 @@ where
 }
 
 /// What a request does once the tiers had nothing for it.
-enum Turn<R: Body> {
+pub(crate) enum Turn<R: Body> {
     Fill(Lead, Waiter),
     Answer(Arc<Entry>, How),
     StandIn(Response<CacheBody<R>>),
@@ -121,7 +128,7 @@ enum Turn<R: Body> {
 }
 
 impl<S, P> Miss<S, P> {
-    fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
+    pub(crate) fn answer<R: Body>(&self, entry: &Entry, how: How) -> Response<CacheBody<R>> {
         let now = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
         let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
@@ -129,19 +136,21 @@ impl<S, P> Miss<S, P> {
         response
     }
 
-    fn fallback(&self) -> Fallback {
+    pub(crate) fn fallback(&self) -> Fallback {
         Fallback {
             shared: Arc::clone(&self.shared),
             route: Arc::clone(&self.route),
             head: Arc::clone(&self.head),
             stale: self.target.stale.clone(),
             trust: self.trust,
+            barred: false,
+            why: self.why(),
             since: Instant::now(),
         }
     }
 
     /// The answer from an entry that may be used while it is revalidated.
-    fn while_revalidated<R: Body>(&self) -> Option<Response<CacheBody<R>>> {
+    pub(crate) fn while_revalidated<R: Body>(&self) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
         let entry = self.target.stale.as_ref().filter(|entry| entry.serves_while_revalidated(now))?;
         if !self.head.may_refresh() || self.worth(entry) == Validity::Gone {
@@ -152,7 +161,7 @@ impl<S, P> Miss<S, P> {
     }
 
     /// The answer from an entry that stood in for a failure just now, and does again.
-    fn throttled<R: Body>(&self, fallback: &Fallback) -> Option<Response<CacheBody<R>>> {
+    pub(crate) fn throttled<R: Body>(&self, fallback: &Fallback) -> Option<Response<CacheBody<R>>> {
         let entry = fallback.stale.as_ref()?;
         let recently = self.shared.failing.contains(&entry.key, self.shared.clock.now());
         if recently { fallback.stale(Stale::Throttled) } else { None }
@@ -165,9 +174,9 @@ impl<S, P> Miss<S, P> {
 
     /// Joins the fill of the key or leads one. Waits for two fills at most, and no longer than `coalesce_timeout` in all,
     /// not counting what a fill itself waits for another process's.
-    async fn lead_or_follow<R: Body>(&mut self, fallback: &Fallback) -> Turn<R> {
+    pub(crate) async fn lead_or_follow<R: Body>(&mut self, fallback: &Fallback) -> Turn<R> {
         let shared = Arc::clone(&self.shared);
-        let why = self.target.forward();
+        let why = self.why();
         let patience = Instant::now() + shared.limits.coalesce_timeout;
         let is_uncacheable = |key: &Key| shared.uncacheable.contains(key, shared.clock.now());
         let mut waited = 0;
@@ -205,7 +214,7 @@ impl<S, P> Miss<S, P> {
             match end {
                 End::Stored(filled) if self.target.accepts(&filled, &self.head.headers) => {
                     // A purge may have come behind it.
-                    if self.worth(&filled.entry) == Validity::Fresh {
+                    if self.worth(&filled.entry) == Validity::Fresh && self.takes(&filled.entry) {
                         self.route.stats.collapsed();
                         return Turn::Answer(filled.entry, How::Collapsed(why));
                     }
@@ -233,6 +242,17 @@ impl<S, P> Miss<S, P> {
         }
     }
 
+    /// Whether an entry that another request's fill has made answers this one: under `Policy::http` it may have been stored
+    /// only to be confirmed.
+    fn takes(&self, entry: &Entry) -> bool {
+        !self.is_http() || entry.fresh_for(self.shared.clock.now()).is_some()
+    }
+
+    /// Whether its policy is `Policy::http`.
+    pub(crate) const fn is_http(&self) -> bool {
+        self.ask.is_some()
+    }
+
     /// The end of a fill whose entry was there already.
     pub(crate) fn filled(&self, entry: Arc<Entry>) -> End {
         let fields = self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
@@ -241,7 +261,7 @@ impl<S, P> Miss<S, P> {
 }
 
 /// As many fills run as may.
-fn full<R: Body>(fallback: &Fallback) -> Turn<R> {
+pub(crate) fn full<R: Body>(fallback: &Fallback) -> Turn<R> {
     fallback.stale(Stale::FillsFull).map_or(Turn::Past(Bypass::FillsFull), Turn::StandIn)
 }
 
@@ -257,11 +277,24 @@ where
         refresh: bool,
     ) -> (Fill<S, P, R, S::Error>, Running) {
         self.route.disguise(&mut self.parts);
-        conditional::strip_validators(&mut self.parts.headers);
+        let (mut parts, _) = Request::new(()).into_parts();
+        std::mem::swap(&mut parts, &mut self.parts);
+        let (plan, spare) = match self.is_http() {
+            true => {
+                let (plan, spare) = self.plan(&mut parts, refresh);
+                (Some(plan), spare)
+            }
+            false => {
+                conditional::strip_validators(&mut parts.headers);
+                (None, None)
+            }
+        };
         let stamp = self.shared.purges.stamp();
+        let asked = self.shared.clock.now();
         let fill = Fill {
             inner: self.inner,
-            request: Request::from_parts(self.parts, self.body),
+            request: Request::from_parts(parts, self.body),
+            spare,
             lead,
             first,
             context: Context {
@@ -274,13 +307,15 @@ where
                 refresh,
                 tags: self.tags,
                 stamp,
+                asked,
+                plan,
             },
         };
         (fill, self.running)
     }
 
     /// To the origin, by a detached task: whoever hangs up, the fill goes on.
-    async fn fill(
+    pub(crate) async fn fill(
         self,
         lead: Lead,
         waiter: Waiter,
@@ -323,6 +358,11 @@ where
                 response.body_mut().hold(waiter);
                 Ok(response)
             }
+            Some(Failure::Error(_)) if fallback.is_forbidden() => {
+                let why = fallback.forward();
+                route.stats.refused(Refusal::Disconnected);
+                Ok(answer::gateway(StatusCode::GATEWAY_TIMEOUT, why, Refusal::Disconnected, &shared.names))
+            }
             Some(Failure::Error(error)) => Err(error),
             Some(Failure::Panic(payload)) => resume_unwind(payload),
             None => {
@@ -360,7 +400,7 @@ where
             Ok(Ok(response)) => {
                 let mut response = response?.map(CacheBody::origin);
                 self.route.rules.tag_fields.strip(response.headers_mut());
-                self.shared.names.mark_forwarded(response.headers_mut(), why, Some(refusal));
+                self.shared.names.mark_forwarded(response.headers_mut(), why, None, Some(refusal));
                 Ok(response)
             }
             Ok(Err(panic)) => resume_unwind(panic),
@@ -374,7 +414,7 @@ where
     }
 
     /// To the origin, past the cache.
-    async fn past(self, reason: Bypass) -> Result<Response<CacheBody<R>>, S::Error> {
+    pub(crate) async fn past(self, reason: Bypass) -> Result<Response<CacheBody<R>>, S::Error> {
         self.route.bypassed(reason);
         // It is the origin's from here on, however long that takes.
         drop(self.running);

@@ -26,6 +26,10 @@ pub(crate) struct Fallback {
     pub(crate) stale: Option<Arc<Entry>>,
     /// How the request may use it.
     pub(crate) trust: Trust,
+    /// The request itself forbids it.
+    pub(crate) barred: bool,
+    /// Why the request goes to the origin.
+    pub(crate) why: Forward,
     /// When the request turned to the origin.
     pub(crate) since: Instant,
 }
@@ -60,7 +64,18 @@ impl Fallback {
 
     /// Why the request goes to the origin.
     pub(crate) fn forward(&self) -> Forward {
-        if self.stale.is_some() { Forward::Stale } else { Forward::Miss }
+        match self.why {
+            // More may be known by now.
+            Forward::Miss if self.stale.is_some() => Forward::Stale,
+            why => why,
+        }
+    }
+
+    /// Whether there is an entry that the response's own directives forbid to use without the origin ([RFC 9111 §5.2.2.2]).
+    ///
+    /// [RFC 9111 §5.2.2.2]: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.2
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.stale.as_ref().is_some_and(|entry| entry.windows.if_error == 0 && entry.windows.revalidate > 0)
     }
 
     fn at(&self, wait: Duration) -> Instant {
@@ -70,7 +85,7 @@ impl Fallback {
     /// The answer from the stale entry, if it may stand in for an error now.
     pub(crate) fn stale<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
-        let entry = self.stale.as_ref().filter(|entry| entry.serves_if_error(now))?;
+        let entry = self.stale.as_ref().filter(|entry| !self.barred && entry.serves_if_error(now))?;
         // Purges go on while the origin is waited for.
         if self.shared.purges.worth(entry, self.trust) == Validity::Gone {
             return None;

@@ -22,6 +22,7 @@ mod route;
 mod policy;
 mod key;
 mod drive;
+mod exchange;
 mod look;
 mod refresh;
 mod fallback;

@@ -42,6 +42,11 @@ impl<B: Body> RequestBody<B> {
         Self { read: Bytes::new(), next: None, rest: Some(Box::pin(body)), reservation: None }
     }
 
+    /// A body of bytes that were read before.
+    pub(crate) fn of(read: Bytes) -> Self {
+        Self { read, next: None, rest: None, reservation: None }
+    }
+
     /// Reads `body` up to `limit` bytes within `time`. Gives the body to hand on, and its bytes if that was all of it.
     pub(crate) async fn read(
         body: B,

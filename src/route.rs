@@ -77,6 +77,11 @@ impl Route {
         }
     }
 
+    /// The name of its row in the stats.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// What a request with this key is about, as far as is known before it has a response; and whether that is all of it.
     pub(crate) fn request_tags(&self, parts: &Parts, named: &Key) -> (Vec<Tag>, bool) {
         let uri = key::original_uri(parts);

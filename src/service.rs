@@ -15,9 +15,12 @@ use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::drive::{self, Miss};
 use crate::entry::Entry;
+use crate::exchange;
 use crate::future::{Mark, ResponseFuture};
 use crate::key::{self, Key};
 use crate::layer::CacheLayer;
+use crate::policy::http::invalidate;
+use crate::policy::http::request::{Ask, Reuse};
 use crate::policy::{BodyKey, Bypass, HeadKey};
 use crate::purge::Trust;
 use crate::refresh::Look;
@@ -101,6 +104,58 @@ impl<S, K> Cache<S, K> {
         }
     }
 
+    /// As [`begin`](Self::begin), by the rules of the request's policy.
+    fn begin_keyed<B, R>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: RequestBody<B>,
+        read: Option<Bytes>,
+    ) -> ResponseFuture<S, Request<RequestBody<B>>, R>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        B: Body + Send + 'static,
+        B::Error: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send + 'static,
+    {
+        if route.rules.http.is_none() {
+            return self.begin(route, parts, body, read.as_deref());
+        }
+        let shared = &self.layer.shared;
+        let key = match route.primary_key(&parts, read.as_deref()) {
+            Ok(key) => key,
+            Err(reason) => return self.past(Request::from_parts(parts, body), self.bypass(route, reason)),
+        };
+        let (now, trust) = (shared.clock.now(), shared.purges.trust(route.rules.strict));
+        let ask = Ask::of(&parts.headers);
+        let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {
+            Ok(entry) if ask.reuse(&entry, now) == Reuse::Fresh => {
+                route.stats.hit_memory();
+                let (method, headers) = (&parts.method, &parts.headers);
+                let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
+                route.count(&response);
+                if route.rules.stale.refresh_is_due(&entry, now) {
+                    self.refresh(route, parts, (body, read.as_deref()), key, entry);
+                }
+                return ResponseFuture::hit(response);
+            }
+            Ok(entry) => {
+                let target = shared.tiers.target(route, key, &parts.headers);
+                Target { stale: Some(entry), known: true, ..target }
+            }
+            Err(target) => target,
+        };
+        route.stats.miss_memory();
+        let again = RequestBody::of(read.clone().unwrap_or_default());
+        let mut miss = self.miss(route, parts, (body, read.as_deref()), target, trust);
+        miss.ask = Some(ask);
+        miss.spare = Some((self.inner.clone(), again));
+        ResponseFuture::driven(exchange::exchange(miss, ask))
+    }
+
     /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.
     #[cold]
     fn refresh<P, R>(
@@ -162,6 +217,9 @@ impl<S, K> Cache<S, K> {
             trust,
             unanswered: false,
             running: shared.running(),
+            ask: None,
+            spare: None,
+            partial: false,
         }
     }
 
@@ -170,6 +228,34 @@ impl<S, K> Cache<S, K> {
         route.bypassed(reason);
         let names = Arc::clone(&self.layer.shared.names);
         Some(Mark { reason, route: Some(Arc::clone(route)), names })
+    }
+
+    /// Past the cache. If that may change what is stored, it is purged.
+    fn pass<Q, R>(&self, request: Request<Q>, mark: Option<Mark>) -> ResponseFuture<S, Request<Q>, R>
+    where
+        S: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        Q: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send + 'static,
+    {
+        let changed = mark
+            .as_ref()
+            .filter(|mark| mark.reason != Bypass::Nested && !invalidate::is_safe(request.method()));
+        let changed = changed.and_then(|mark| {
+            let path = key::original_uri_of(request.uri(), request.extensions()).path();
+            let route = self.layer.table.all(path).find(|route| route.rules.purges_unsafe)?;
+            Some((Arc::clone(route), mark.reason))
+        });
+        match changed {
+            Some((route, reason)) => {
+                let shared = Arc::clone(&self.layer.shared);
+                let passed = exchange::through(shared, route, reason, self.inner.clone(), request);
+                ResponseFuture::driven(passed)
+            }
+            None => self.past(request, mark),
+        }
     }
 
     fn past<Q, R>(&self, request: Request<Q>, mark: Option<Mark>) -> ResponseFuture<S, Request<Q>, R>
@@ -205,7 +291,7 @@ where
             Ok(route) => self.bypass(route, Bypass::Body),
             Err(mark) => mark,
         };
-        self.past(Request::from_parts(parts, body), mark)
+        self.pass(Request::from_parts(parts, body), mark)
     }
 }
 
@@ -233,8 +319,8 @@ where
         let mark = match self.admit(&parts) {
             Ok(route) => match (body.is_end_stream(), route.rules.key_body) {
                 (true, limit) => {
-                    let read = limit.map(|_| &[][..]);
-                    return self.begin(route, parts, RequestBody::unread(body), read);
+                    let read = limit.map(|_| Bytes::new());
+                    return self.begin_keyed(route, parts, RequestBody::unread(body), read);
                 }
                 (false, Some(limit)) => {
                     let route = Arc::clone(route);
@@ -244,7 +330,7 @@ where
             },
             Err(mark) => mark,
         };
-        self.past(Request::from_parts(parts, RequestBody::unread(body)), mark)
+        self.pass(Request::from_parts(parts, RequestBody::unread(body)), mark)
     }
 }
 
@@ -272,15 +358,15 @@ impl<S, K> Cache<S, K> {
         let time = shared.limits.key_body_timeout;
         match RequestBody::read(body, limit, &shared.key_bodies, time).await {
             (body, Ok(read)) => {
-                let answered = self.begin(&route, parts, body, Some(&read));
-                // What was read lives on in the body alone, whose reservation counts it; and what begins, counts itself.
-                drop((read, running));
+                let answered = self.begin_keyed(&route, parts, body, Some(read));
+                // What begins counts itself.
+                drop(running);
                 answered.await
             }
             (body, Err(reason)) => {
                 let mark = self.bypass(&route, reason);
                 drop(running);
-                self.past(Request::from_parts(parts, body), mark).await
+                self.pass(Request::from_parts(parts, body), mark).await
             }
         }
     }

@@ -3,12 +3,16 @@
 //! The fill is a detached task. Its [`Lead`] announces the end; every request that waits for it holds a [`Waiter`].
 //! The map isn't generic: what can't be cloned (the response, the error, a panic) goes to the first caller alone.
 
+mod context;
 mod fill;
 mod head;
 mod lease;
 mod map;
+mod part;
 mod recent;
 mod record;
+mod recorded;
+mod settle;
 mod sync;
 mod uses;
 
@@ -16,7 +20,8 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-pub(crate) use self::fill::{Context, Failure, Fill, First, throttle};
+pub(crate) use self::context::{Context, throttle};
+pub(crate) use self::fill::{Failure, Fill, First};
 pub(crate) use self::head::is_error;
 pub(crate) use self::map::{Flights, Joined, Lead, Waiter};
 pub(crate) use self::recent::Recent;

@@ -6,7 +6,7 @@ use blake3::Hasher;
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
 use super::Key;
-use super::material::Sink;
+use super::material::{Domain, Sink};
 
 /// Separates these digests from every other use of blake3. The version is that of the framing.
 const CONTEXT: &str = "tower-query-cache v1 key material";
@@ -41,6 +41,14 @@ impl Digest {
         self.hasher.update(self.buffer.get(..self.used).unwrap_or_default());
         self.used = 0;
     }
+}
+
+/// The key of the part that is stored of a resource.
+pub(super) fn part(primary: &Key) -> Key {
+    let mut digest = Digest::new();
+    digest.put(&[Domain::Part as u8]);
+    digest.put(primary.as_bytes());
+    digest.finish()
 }
 
 impl Sink for Digest {

@@ -48,6 +48,8 @@ pub(crate) enum Domain {
     Primary = 2,
     /// A request field by field of a `Vary` record.
     Variant = 3,
+    /// A resource of which a part is stored.
+    Part = 4,
 }
 
 /// The kinds of frames. A number is never given to another kind: it would change what old keys mean.

@@ -15,7 +15,7 @@ mod vary;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::primary::{original_uri, primary};
+pub(crate) use self::primary::{original_uri, original_uri_of, primary};
 pub(crate) use self::rules::{Identity, KeyRules};
 pub(crate) use self::vary::{MAX_FIELDS, variant, vary_fields};
 
@@ -39,6 +39,11 @@ impl Key {
     #[must_use]
     pub const fn from_bytes(digest: [u8; 32]) -> Self {
         Self(digest)
+    }
+
+    /// The key of the part that is stored of a resource with this primary key.
+    pub(crate) fn part(&self) -> Self {
+        digest::part(self)
     }
 
     /// The first 64 bits; as good as random, because blake3's output is.

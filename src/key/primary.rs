@@ -1,7 +1,7 @@
 //! The key of a request, before `Vary`.
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use super::Key;
 use super::body;
@@ -32,11 +32,17 @@ pub(crate) fn primary(
 /// The URI as the client sent it. Inside `Router::nest` axum strips the prefix from `parts.uri`, and two
 /// resources would share a key.
 pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+    original_uri_of(&parts.uri, &parts.extensions)
+}
+
+/// As [`original_uri`], of a request's URI and extensions.
+#[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "no other router says so"))]
+pub(crate) fn original_uri_of<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
     #[cfg(feature = "axum")]
-    if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get() {
-        return uri;
+    if let Some(axum::extract::OriginalUri(original)) = extensions.get() {
+        return original;
     }
-    &parts.uri
+    uri
 }
 
 /// Writes the material of a request. The frames' order is fixed: see [`super::material`].

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::http::request::Parts;
 use ::http::{Method, StatusCode, response};
 
-use super::{BodyKey, Etag, HeadKey, Hooks, Keying, Policy, PolicyConfig};
+use super::{BodyKey, Etag, HeadKey, Hooks, Keying, Policy, PolicyConfig, Preset};
 use crate::error::PolicyError;
 
 impl Policy<HeadKey> {
@@ -65,6 +65,12 @@ impl<K: Keying> Policy<K> {
                 field: "key_body",
                 problem: "needs `BodyKey` as the type's parameter, because the request's body type changes"
                     .to_owned(),
+            });
+        }
+        if config.preset == Preset::Http && !K::READS_BODY {
+            return Err(PolicyError::Field {
+                field: "preset",
+                problem: "\"http\" needs `BodyKey` as the type's parameter".to_owned(),
             });
         }
         Ok(Self::plain(config))

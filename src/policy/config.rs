@@ -131,6 +131,9 @@ pub struct PolicyConfig {
     /// Tags of all that is stored, at most 32 of up to 128 bytes each; `{name}` is a parameter of the route's pattern. Default:
     /// none.
     pub tags: Vec<String>,
+    /// An unsafe method, such as PUT or one that isn't known, whose answer is no error purges what is stored for its URI (RFC
+    /// 9111 §4.4). Default: false; `http` always does.
+    pub purge_on_unsafe: bool,
     /// Response fields that bring further tags: `Cache-Tag`, `Surrogate-Key`, `Cache-Groups`. Default: none.
     pub tag_fields: Vec<String>,
     /// Every answer from the cache is one that the purge journal was asked about after the request began; where it can't be
@@ -197,6 +200,7 @@ impl Default for PolicyConfig {
             jitter: 0.0,
             lease: None,
             min_uses: None,
+            purge_on_unsafe: false,
             tags: Vec::new(),
             tag_fields: Vec::new(),
             strict: false,

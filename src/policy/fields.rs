@@ -15,7 +15,7 @@ use crate::error::PolicyError;
 /// Fields of one connection, or made anew for every response: never part of an entry ([RFC 9111 §3.1]).
 ///
 /// [RFC 9111 §3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-3.1
-const NEVER_STORED: [HeaderName; 12] = [
+const NEVER_STORED: [HeaderName; 11] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -27,8 +27,10 @@ const NEVER_STORED: [HeaderName; 12] = [
     TRANSFER_ENCODING,
     UPGRADE,
     AGE,
-    HeaderName::from_static("cache-status"),
 ];
+
+/// What caches nearer to the origin did. Under `Policy::ttl` the cache stands beside the origin and tells of itself alone.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Field names, some of them given by their start.
 pub(super) struct FieldSet {
@@ -62,18 +64,28 @@ impl FieldSet {
 }
 
 impl Rules {
-    /// The response fields that are part of an entry. The values of a field keep their order.
+    /// The response fields that are part of an entry, in their order.
     pub(crate) fn stored_headers(&self, headers: &HeaderMap) -> HeaderMap {
-        let listed = connection_listed(headers);
-        let mut stored = headers.clone();
-        remove_where(&mut stored, |name| {
-            NEVER_STORED.contains(name)
-                || listed.contains(name)
-                || self.per_request.contains(name)
-                || self.tag_fields.hides(name)
-        });
-        stored
+        let own = |name: &HeaderName| self.per_request.contains(name) || self.tag_fields.hides(name);
+        match &self.http {
+            Some(http) => without(&http.stored_fields(headers), own),
+            None => without(&storable(headers), |name| *name == CACHE_STATUS || own(name)),
+        }
     }
+}
+
+/// The fields that aren't of one connection or one answer alone ([RFC 9111 §3.1]).
+///
+/// [RFC 9111 §3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+pub(super) fn storable(headers: &HeaderMap) -> HeaderMap {
+    let listed = connection_listed(headers);
+    without(headers, |name| NEVER_STORED.contains(name) || listed.contains(name))
+}
+
+/// The fields but those that aren't wanted, made anew: removal would put others in their places.
+pub(super) fn without(headers: &HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let wanted = headers.iter().filter(|(name, _)| !unwanted(name));
+    wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Removes all lines of the fields that aren't wanted.

@@ -21,7 +21,7 @@ impl Rules {
             Err(Bypass::Upgrade)
         } else if !self.is_for(&parts.method) {
             Err(Bypass::Method)
-        } else if headers.contains_key(RANGE) {
+        } else if self.http.is_none() && headers.contains_key(RANGE) {
             Err(Bypass::Range)
         } else if headers.get_all(CONTENT_TYPE).iter().any(|value| is_grpc(value.as_bytes())) {
             Err(Bypass::Grpc)
@@ -104,9 +104,9 @@ pub(super) fn starts_with(value: &[u8], start: &[u8]) -> bool {
 fn declines_cache(headers: &HeaderMap) -> bool {
     if headers.contains_key(CACHE_CONTROL) {
         let directives = Directives::of(headers, &CACHE_CONTROL);
-        directives.no_store || directives.no_cache || directives.max_age == Some(0)
+        directives.no_store || directives.any_no_cache() || directives.max_age == Some(0)
     } else {
-        Directives::of(headers, &PRAGMA).no_cache
+        Directives::of(headers, &PRAGMA).any_no_cache()
     }
 }
 

@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY,
-    CONTENT_TYPE, HeaderMap, ORIGIN, SET_COOKIE, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE,
+    HeaderMap, ORIGIN, SET_COOKIE, VARY,
 };
 use http::{Method, StatusCode, response};
 
-use super::directives::Directives;
 use super::gate::{is_grpc, starts_with};
-use super::lifetime::{Applicable, initial_age};
-use super::{NoStore, Refusal, Rules, targeted};
+use super::http::age::age_value;
+use super::targeted::Selected;
+use super::{NoStore, Refusal, Rules};
 use crate::clock::Millis;
 use crate::entry::Windows;
 
@@ -51,7 +51,7 @@ impl Rules {
             return Err(Refusal::Streaming);
         }
         let own = self.status_ttl(response.status)?;
-        let directives = self.admitted_directives(headers)?;
+        let selected = self.admitted_directives(headers)?;
         if headers.contains_key(SET_COOKIE) {
             return Err(Refusal::SetCookie);
         }
@@ -61,9 +61,9 @@ impl Rules {
         if has_nonce(headers) {
             return Err(Refusal::CspNonce);
         }
-        let windows = self.stale.windows(response.status, &directives.directives, self.override_ttl);
-        let initial_age = initial_age(headers);
-        let lifetime = self.lifetime(response, directives, own, initial_age, now);
+        let windows = self.stale.windows(response.status, &selected.directives, self.override_ttl);
+        let initial_age = age_value(headers);
+        let lifetime = self.lifetime(response, &selected, own, initial_age, now);
         if lifetime > initial_age {
             Ok(Verdict { lifetime, initial_age, windows })
         } else {
@@ -96,19 +96,17 @@ impl Rules {
     }
 
     /// The directives that apply, unless one of them forbids storing.
-    fn admitted_directives(&self, headers: &HeaderMap) -> Result<Applicable, Refusal> {
-        let (directives, targeted) = match targeted::directives(headers) {
-            Some(directives) => (directives, true),
-            None => (Directives::of(headers, &CACHE_CONTROL), false),
-        };
+    fn admitted_directives(&self, headers: &HeaderMap) -> Result<Selected, Refusal> {
+        let selected = Selected::of(headers, &self.targets);
+        let directives = &selected.directives;
         if directives.no_store {
             Err(Refusal::NoStore)
-        } else if directives.private {
+        } else if directives.any_private() {
             Err(Refusal::Private)
-        } else if directives.no_cache && !self.override_ttl {
+        } else if directives.any_no_cache() && !self.override_ttl {
             Err(Refusal::NoCache)
         } else {
-            Ok(Applicable { directives, targeted })
+            Ok(selected)
         }
     }
 }

@@ -14,7 +14,6 @@ mod reason;
 mod routes;
 mod rules;
 mod stale;
-mod structured;
 mod table;
 mod tag_fields;
 mod targeted;

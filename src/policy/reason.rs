@@ -86,8 +86,16 @@ reasons! {
         Status => "status",
         /// A server error (5xx).
         ServerError => "server-error",
+        /// No response to a request with this method is stored.
+        Method => "method",
+        /// `Cache-Control: no-store` of the request.
+        RequestNoStore => "request-no-store",
         /// `Cache-Control: no-store`.
         NoStore => "no-store",
+        /// `Cache-Control: must-understand`, and the status isn't one that the cache knows all about.
+        MustUnderstand => "must-understand",
+        /// The request had `Authorization`, and no directive of the response allows sharing (RFC 9111 §3.5).
+        Authorization => "authorization",
         /// The handler's [`NoStore`](crate::NoStore) extension.
         HandlerNoStore => "handler-no-store",
         /// `Cache-Control: private`.
@@ -136,6 +144,10 @@ reasons! {
         MinUses => "min-uses",
         /// A purge came while the service was at work.
         Overtaken => "overtaken",
+        /// The request takes only what is stored (`only-if-cached`), and nothing is.
+        OnlyIfCached => "only-if-cached",
+        /// The service failed, and the response that is stored must not be used without it.
+        Disconnected => "disconnected",
     }
 }
 
@@ -156,6 +168,8 @@ reasons! {
         SoftTimeout => "soft-timeout",
         /// The origin took longer than `hard_timeout`.
         HardTimeout => "hard-timeout",
+        /// The request accepts it (`max-stale`).
+        MaxStale => "max-stale",
     }
 }
 
@@ -163,7 +177,7 @@ impl Stale {
     /// Whether the answer comes after the origin was asked.
     pub(crate) const fn is_forwarded(self) -> bool {
         match self {
-            Self::WhileRevalidate | Self::Throttled | Self::FillsFull => false,
+            Self::WhileRevalidate | Self::Throttled | Self::FillsFull | Self::MaxStale => false,
             Self::IfError | Self::CoalesceTimeout | Self::SoftTimeout | Self::HardTimeout => true,
         }
     }
@@ -188,6 +202,7 @@ impl Refusal {
         match self {
             Self::Status
             | Self::NoStore
+            | Self::MustUnderstand
             | Self::HandlerNoStore
             | Self::Private
             | Self::NoCache
@@ -203,6 +218,9 @@ impl Refusal {
             | Self::Unencodable
             | Self::Tags => true,
             Self::ServerError
+            | Self::Method
+            | Self::RequestNoStore
+            | Self::Authorization
             | Self::VaryLimit
             | Self::OriginEcho
             | Self::BodyError
@@ -213,7 +231,9 @@ impl Refusal {
             | Self::HardTimeout
             | Self::FillAborted
             | Self::MinUses
-            | Self::Overtaken => false,
+            | Self::Overtaken
+            | Self::OnlyIfCached
+            | Self::Disconnected => false,
         }
     }
 }
@@ -224,16 +244,29 @@ mod tests {
 
     #[test]
     fn no_requester_ends_collapsing_for_the_others() {
-        for refusal in [Refusal::OriginEcho, Refusal::StoreIf, Refusal::VaryLimit, Refusal::Head] {
+        for refusal in [
+            Refusal::OriginEcho,
+            Refusal::StoreIf,
+            Refusal::VaryLimit,
+            Refusal::Head,
+            Refusal::Method,
+            Refusal::RequestNoStore,
+            Refusal::Authorization,
+        ] {
             assert!(!refusal.is_structural(), "{refusal}");
         }
     }
 
     #[test]
     fn what_will_be_refused_again_is_structural() {
-        for refusal in
-            [Refusal::SetCookie, Refusal::Private, Refusal::VaryStar, Refusal::TooLarge, Refusal::FillTimeout]
-        {
+        for refusal in [
+            Refusal::SetCookie,
+            Refusal::Private,
+            Refusal::MustUnderstand,
+            Refusal::VaryStar,
+            Refusal::TooLarge,
+            Refusal::FillTimeout,
+        ] {
             assert!(refusal.is_structural(), "{refusal}");
         }
     }

@@ -12,7 +12,7 @@ use super::http::HttpRules;
 use super::lifetime::MAX_LIFETIME;
 use super::stale::StaleRules;
 use super::tag_fields::TagFields;
-use super::{Etag, Hooks, PolicyConfig};
+use super::{Etag, Hooks, PolicyConfig, Preset};
 use crate::clock::{Millis, millis};
 use crate::error::PolicyError;
 
@@ -42,6 +42,10 @@ pub(crate) struct Rules {
     pub(crate) min_uses: Option<u8>,
     /// What a shared cache of RFC 9111 goes by; none: the rules of `Policy::ttl`.
     pub(crate) http: Option<HttpRules>,
+    /// Whether unsafe methods purge what is stored for their URI.
+    pub(crate) purges_unsafe: bool,
+    /// Targeted fields, in their order.
+    pub(super) targets: Vec<HeaderName>,
     pub(super) methods: Vec<Method>,
     pub(super) ttl: Millis,
     pub(super) override_ttl: bool,
@@ -85,6 +89,7 @@ impl Rules {
                 "can't be used together with `partition_by`, which needs the credentials",
             ));
         }
+        let targets = header_names("targeted_fields", &config.targeted_fields)?;
         Ok(Self {
             max_body: positive("max_body", config.max_body)?,
             key_body: config.key_body.map(|bytes| positive("key_body", bytes)).transpose()?,
@@ -94,7 +99,9 @@ impl Rules {
             tag_fields: TagFields::parse(&config.tag_fields)?,
             strict: config.strict,
             min_uses: config.min_uses.map(min_uses).transpose()?,
-            http: HttpRules::of(config)?,
+            http: HttpRules::of(config, &targets)?,
+            targets,
+            purges_unsafe: config.preset == Preset::Http || config.purge_on_unsafe,
             methods: methods(config)?,
             ttl: lifetime("ttl", config.ttl.unwrap_or(default_ttl))?,
             override_ttl: config.override_ttl,

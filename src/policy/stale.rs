@@ -106,14 +106,18 @@ impl StaleRules {
     ///
     /// [RFC 9111 §4.2.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
     pub(super) fn windows(&self, status: StatusCode, directives: &Directives, first: bool) -> Windows {
-        let own = if status == StatusCode::OK { self.windows } else { Windows::default() };
         if first || status.is_server_error() {
-            return own;
+            return self.own(status);
         }
-        // s-maxage has the meaning of proxy-revalidate too (§5.2.2.10).
-        if directives.must_revalidate || directives.no_cache || directives.s_maxage.is_some() {
+        if directives.forbid_stale() || directives.any_no_cache() {
             return Windows::default();
         }
+        self.said(status, directives)
+    }
+
+    /// What a response is good for if no directive forbids it: what it says itself, else what the policy says.
+    pub(super) fn said(&self, status: StatusCode, directives: &Directives) -> Windows {
+        let own = self.own(status);
         let of = |seconds: Option<u64>, own: Millis| {
             seconds.map_or(own, |seconds| seconds.saturating_mul(1000).min(MAX_LIFETIME))
         };
@@ -122,6 +126,11 @@ impl StaleRules {
             if_error: of(directives.stale_if_error, own.if_error),
             revalidate: 0,
         }
+    }
+
+    /// The policy's own windows, which are for a 200 alone.
+    fn own(&self, status: StatusCode) -> Windows {
+        if status == StatusCode::OK { self.windows } else { Windows::default() }
     }
 
     /// Whether a fresh entry has come so near its end that it should be refreshed.

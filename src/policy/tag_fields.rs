@@ -1,9 +1,12 @@
 //! Tags in response fields.
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName};
+use sfv::visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor};
+use sfv::{BareItemFromInput, Parser};
 
 use super::rules::error;
-use super::structured;
 use super::template::Unmade;
 use crate::error::PolicyError;
 
@@ -45,7 +48,7 @@ impl TagField {
         match self {
             Self::CacheTag => listed(|at| at == ','),
             Self::SurrogateKey => listed(|at| matches!(at, ' ' | '\t')),
-            Self::CacheGroups => structured::strings(line),
+            Self::CacheGroups => strings(line),
         }
     }
 }
@@ -99,6 +102,61 @@ impl TagFields {
     }
 }
 
+/// The members of a line that is a List of Strings ([RFC 9651 §3.1]), whatever their parameters.
+///
+/// [RFC 9651 §3.1]: https://www.rfc-editor.org/rfc/rfc9651#section-3.1
+fn strings(line: &[u8]) -> Option<Vec<String>> {
+    let mut members = Vec::new();
+    Parser::new(line.trim_ascii()).parse_list_with_visitor(Strings(&mut members)).ok()?;
+    Some(members)
+}
+
+/// Takes the members of a List, of Strings only.
+struct Strings<'a>(&'a mut Vec<String>);
+
+/// A member that isn't a String.
+#[derive(Debug)]
+struct NoString;
+
+impl fmt::Display for NoString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member isn't a String")
+    }
+}
+
+impl std::error::Error for NoString {}
+
+impl<'de> ListVisitor<'de> for Strings<'_> {
+    type Out = ();
+    type Error = NoString;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'de>, NoString> {
+        Ok(Strings(self.0))
+    }
+
+    fn finish(self) -> Result<(), NoString> {
+        Ok(())
+    }
+}
+
+impl<'de> EntryVisitor<'de> for Strings<'_> {
+    type Error = NoString;
+
+    fn item(self) -> Result<impl ItemVisitor<'de>, NoString> {
+        Ok(move |value: BareItemFromInput<'de>| match value {
+            BareItemFromInput::String(text) => {
+                self.0.push(text.as_str().to_owned());
+                Ok(Ignored)
+            }
+            _ => Err(NoString),
+        })
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, NoString> {
+        Err::<Ignored, _>(NoString)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +179,34 @@ mod tests {
         assert_eq!(read(&["Cache-Tag"]), ["a b", "c", "d", "søk"]);
         assert_eq!(read(&["Surrogate-Key", "cache-groups"]), ["e", "f,g", "h", "i j", "k"]);
         assert!(read(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_list_of_strings_is_read_and_nothing_else_is() {
+        let read = |line: &str| strings(line.as_bytes());
+        assert_eq!(read(""), Some(vec![]));
+        assert_eq!(read(r#""scripts""#).unwrap(), ["scripts"]);
+        assert_eq!(
+            read(r#" "a" ,	"b;,c";x=1;y="z" , "say \"hi\" \\" "#).unwrap(),
+            ["a", "b;,c", "say \"hi\" \\"]
+        );
+        assert_eq!(read(r#""""#).unwrap(), [""]);
+        for wrong in [
+            "scripts",
+            r#""a","#,
+            r#","a""#,
+            r#""a",,"b""#,
+            r#""a" "b""#,
+            r#""a"#,
+            r#""\x""#,
+            r#"("a" "b")"#,
+            r#""a", 1"#,
+            r#""a";"#,
+            "\"\u{f8}\"",
+            "\"\t\"",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -53,6 +53,24 @@ impl Histogram {
     }
 }
 
+/// A counter for each of a list's reasons, in its order, however long it is.
+#[derive(Debug)]
+pub(super) struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Counters<N> {
+    type Target = [Counter];
+
+    fn deref(&self) -> &[Counter] {
+        &self.0
+    }
+}
+
 /// The counters of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteStats {
@@ -61,8 +79,8 @@ pub(crate) struct RouteStats {
     pub(super) misses_memory: Counter,
     pub(super) misses_shared: Counter,
     pub(super) forwarded: Counter,
-    pub(super) bypasses: [Counter; Bypass::ALL.len()],
-    pub(super) refusals: [Counter; Refusal::ALL.len()],
+    pub(super) bypasses: Counters<{ Bypass::ALL.len() }>,
+    pub(super) refusals: Counters<{ Refusal::ALL.len() }>,
     pub(super) stored: Counter,
     pub(super) collapsed: Counter,
     pub(super) stale: [Counter; Stale::ALL.len()],
@@ -111,7 +129,7 @@ impl RouteStats {
         let stale = stale.map(|(_, counter)| counter);
         answered
             .into_iter()
-            .chain(&self.bypasses)
+            .chain(self.bypasses.iter())
             .chain(stale)
             .map(Counter::count)
             .fold(0, u64::saturating_add)

@@ -9,8 +9,10 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// Variables that the caller's environment must not bring in.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 16] = [
     "ADDR",
+    "UPSTREAM",
+    "UPSTREAM_TIMEOUT",
     "ADMIN_TOKEN",
     "RUST_LOG",
     "ENABLE_CACHE",

@@ -56,6 +56,28 @@ impl<K> Policy<K> {
         self
     }
 
+    /// An unsafe method, such as PUT, DELETE or one that isn't known, whose answer is no error purges what is stored for its
+    /// URI, and for the `Location` and `Content-Location` of its answer where they are of the same origin ([RFC 9111
+    /// §4.4]), before the answer goes on. Default: off for [`Policy::ttl`]; [`Policy::http`] always does.
+    ///
+    /// It holds for methods that the policy doesn't cache, and where the purge journal can't be reached, for this process
+    /// alone until it can. The layer must see those requests: it belongs around the whole route.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_query_cache::Policy;
+    ///
+    /// let item = Policy::ttl(Duration::from_secs(300)).purge_on_unsafe();
+    /// # assert!(item.config().purge_on_unsafe);
+    /// ```
+    ///
+    /// [RFC 9111 §4.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+    #[must_use]
+    pub fn purge_on_unsafe(mut self) -> Self {
+        self.config.purge_on_unsafe = true;
+        self
+    }
+
     /// Responses that set a cookie aren't stored under [`Policy::http`] either. By default they are, as RFC 9111 §7.3 has it,
     /// unless they say otherwise.
     #[must_use]

@@ -14,27 +14,52 @@ fn what_counts_counts_whatever_surrounds_it() {
     let none = Directives::default();
     let no_store = Directives { no_store: true, ..none };
     let private = Directives { private: true, ..none };
+    let private_fields = Directives { private_fields: true, ..none };
+    let no_cache = Directives { no_cache: true, ..none };
+    let no_cache_fields = Directives { no_cache_fields: true, ..none };
     let age = |seconds| Directives { max_age: Some(seconds), ..none };
     for (lines, expected) in [
-        (&["public, immutable"][..], none),
+        (&["immutable, no-transform"][..], none),
+        (&["Public, Must-Understand"], Directives { public: true, must_understand: true, ..none }),
+        (&["must-revalidate"], Directives { must_revalidate: true, ..none }),
+        (&["proxy-revalidate"], Directives { proxy_revalidate: true, ..none }),
         (&["No-Store"], no_store),
-        (&["public", "private"], private),
-        (&["private=\"set-cookie, x-user\""], private),
-        (&["Private=set-cookie"], private),
-        (&["no-cache=\"x\""], Directives { no_cache: true, ..none }),
-        (&["public; private"], private),
-        (&["public private"], private),
+        (&["immutable", "private"], private),
+        (&["private=\"set-cookie, x-user\""], private_fields),
+        (&["Private=set-cookie"], private_fields),
+        (&["private=\"set-\\cookie\""], private_fields),
+        (&["private=\"@, x\""], private_fields),
+        (&["private=\"\""], private),
+        (&["private="], private),
+        (&["private=\"@, (\""], private),
+        (&["private='set-cookie'"], private),
+        (&["private=\"a"], private),
+        (&["private=\"a\", private"], Directives { private: true, ..private_fields }),
+        (&["no-cache"], no_cache),
+        (&["no-cache=\"x\""], no_cache_fields),
+        (&["no-cache=\"x\"", "no-cache"], Directives { no_cache: true, ..no_cache_fields }),
+        (&["x; private"], private),
+        (&["x private"], private),
         (&[",, ,private,"], private),
         (&["\"junk, private"], private),
         (&["x=\"unclosed, private"], private),
         (&["x=\"a\\\", private"], private),
         (&["x=\"private, no-store\""], none),
+        (&["x=\"a\\\", private\""], none),
+        (&["x=\"a\\\\\", private"], private),
+        (&["x=\"\\\"\", private"], private),
+        (&["x=max-age=9"], none),
         (&["not-private, private2"], none),
         (&["max-age=60"], age(60)),
         (&["MAX-AGE=60"], age(60)),
         (&["max-age = 60"], age(0)),
         (&["x= no-store"], no_store),
         (&["max-age=\"60\""], age(60)),
+        (&["max-age=\"6\\0\""], age(60)),
+        (&["max-age=6\\0"], age(0)),
+        (&["max-age='60'"], age(0)),
+        (&["max-age=060"], age(60)),
+        (&["max-age=+60"], age(0)),
         (&["max-age=1, max-age=100", "max-age=7"], age(1)),
         (&["max-age"], age(0)),
         (&["max-age="], age(0)),
@@ -51,10 +76,52 @@ fn what_counts_counts_whatever_surrounds_it() {
     }
 }
 
+#[test]
+fn the_fields_that_arguments_name_are_told() {
+    for (lines, expected) in [
+        (&["private, no-cache"][..], &[][..]),
+        (&["private=\"Set-Cookie\""], &["set-cookie"]),
+        (&["no-cache=\"b, ,a\", private=\"c a\"", "No-Cache=d"], &["a", "b", "c", "d"]),
+        (&["private=\"x\\-y,@,'z',\u{e9}\""], &["x-y"]),
+        (&["max-age=\"a\", x=\"private=b\", no-store=c"], &[]),
+        (&["private=\"a"], &[]),
+    ] {
+        let lines: Vec<_> = lines.iter().map(|line| ("cache-control", *line)).collect();
+        assert_eq!(qualified_fields(&headers(&lines), &CACHE_CONTROL), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn who_names_too_many_fields_names_them_all() {
+    for (count, named) in [(MAX_NAMED, true), (MAX_NAMED + 1, false)] {
+        let names: Vec<_> = (0..count).map(|number| format!("x-{number}")).collect();
+        let line = format!("private=\"{}\"", names.join(","));
+        let found = parse(&[&line]);
+        assert_eq!((found.private_fields, found.private), (named, !named));
+        let found = qualified_fields(&headers(&[("cache-control", &line)]), &CACHE_CONTROL);
+        assert_eq!(found.len(), MAX_NAMED);
+    }
+}
+
 /// A reader that looks back or ahead once per byte would need hours for these.
 #[test]
 fn long_lines_are_read_once() {
-    for unit in ["=\"", "a=\"b\",", ",", "a", " ", "\"", "a=", "\\\"", "a \t", "a=\"\\\","] {
+    for unit in [
+        "=\"",
+        "a=\"b\",",
+        ",",
+        "a",
+        " ",
+        "\"",
+        "a=",
+        "\\\"",
+        "a \t",
+        "a=\"\\\",",
+        "a=\"\\",
+        "=\"\\\"",
+        "private=\"a\"",
+        "private=\"a,",
+    ] {
         for length in [64 << 10, 1 << 20] {
             let line = format!("{}, no-store", unit.repeat(length / unit.len()));
             let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::try_from(line).unwrap())]);

@@ -1,13 +1,21 @@
 //! A shared cache by RFC 9111: pure functions, a file for each family of sections.
 
+pub(super) mod age;
 pub(crate) mod combine;
 pub(crate) mod dates;
+mod fields;
+pub(super) mod freshness;
 pub(crate) mod invalidate;
 pub(crate) mod range;
 pub(crate) mod request;
+mod storable;
 pub(crate) mod validate;
 
+pub(crate) use self::storable::Exchange;
+
 use std::time::Duration;
+
+use http::HeaderName;
 
 use super::config::{PolicyConfig, Preset};
 use super::rules::{error, lifetime};
@@ -24,15 +32,18 @@ pub(crate) struct HttpRules {
     pub(crate) keep_stale: Millis,
     /// Whether responses that set a cookie are refused.
     pub(super) refuse_set_cookie: bool,
+    /// Targeted fields, in their order.
+    targets: Vec<HeaderName>,
 }
 
 impl HttpRules {
-    /// The rules of a policy with the preset `http`; none for another.
+    /// The rules of a policy with the preset `http`; none for another. `targets`: the policy's targeted
+    /// fields.
     ///
     /// # Errors
     ///
     /// [`PolicyError::Field`] for a field that the preset has no meaning for.
-    pub(super) fn of(config: &PolicyConfig) -> Result<Option<Self>, PolicyError> {
+    pub(super) fn of(config: &PolicyConfig, targets: &[HeaderName]) -> Result<Option<Self>, PolicyError> {
         if config.preset == Preset::Ttl {
             return match config {
                 PolicyConfig { keep_stale: Some(_), .. } => {
@@ -57,6 +68,6 @@ impl HttpRules {
             Duration::ZERO => 0,
             time => lifetime("keep_stale", time)?,
         };
-        Ok(Some(Self { keep_stale, refuse_set_cookie: config.refuse_set_cookie }))
+        Ok(Some(Self { keep_stale, refuse_set_cookie: config.refuse_set_cookie, targets: targets.to_vec() }))
     }
 }

@@ -89,13 +89,6 @@ pub(crate) enum Selection {
     Unsatisfiable,
 }
 
-impl Selection {
-    /// Whether the request's `Range` made it, so that the answer isn't simply the entry.
-    pub(crate) fn is_of_part(&self) -> bool {
-        *self != Self::Whole
-    }
-}
-
 /// What of `entry` answers the request. Preconditions come before this ([RFC 9110 §13.2.2]).
 ///
 /// `None`: the entry is a part, and the request wants what isn't known to be in it.

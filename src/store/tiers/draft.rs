@@ -15,7 +15,7 @@ use crate::purge::{Stamp, Tag, Validity};
 use crate::route::{RequestHead, Route};
 
 /// A response that a fill wants to store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) parts: response::Parts,
     pub(crate) verdict: Verdict,

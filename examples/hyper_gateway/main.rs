@@ -1,0 +1,102 @@
+//! A caching reverse proxy: HTTP/1.1 in front, the layer, and one HTTP/1.1 upstream behind it.
+//!
+//! ```text
+//! UPSTREAM=http://127.0.0.1:8000 ADDR=127.0.0.1:9110 cargo run --release --example hyper_gateway
+//! curl -i http://127.0.0.1:9110/
+//! ```
+//!
+//! A request goes through the modules in this order:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `server` | accepts connections, and ends them in order |
+//! | `client_stream` | a client's connection, which writes 1xx responses between hyper's bytes |
+//! | `request` | checks a request; from here on its target is a path and its `Host` is right |
+//! | the cache | sees every field of the request and of the response, the hop-by-hop ones too |
+//! | `upstream` | sends what the cache doesn't answer, with hop-by-hop fields removed |
+//! | `pool` | connections to the upstream; a request goes out once |
+//! | `response` | removes the hop-by-hop fields of what comes back, and tells of errors |
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
+
+mod server;
+mod client_stream;
+mod informational;
+mod request;
+mod fields;
+mod upstream;
+mod pool;
+mod body;
+mod error;
+mod response;
+
+use std::error::Error;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tower_layer::Layer as _;
+use tower_query_cache::{BodyKey, Policy, QueryCache};
+
+use self::server::Server;
+use self::upstream::{Address, Upstream};
+
+/// How long Redis is waited for at the start.
+const CONNECT: Duration = Duration::from_secs(1);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hyper_gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let upstream = std::env::var("UPSTREAM").map_err(|_| "UPSTREAM: give it, as in http://127.0.0.1:8000")?;
+    let upstream = upstream.parse::<Address>().map_err(|error| format!("UPSTREAM: {error}"))?;
+    let patience = patience()?;
+    let cache = QueryCache::from_env()?;
+    let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|error| format!("ADDR: can't listen on {address}: {error}"))?;
+    // Until Redis is reached the cache isn't used: it may have purges to tell of.
+    cache.ready(CONNECT).await;
+    let mut end = pin!(tokio::signal::ctrl_c());
+    // Polled once: whoever reads the address may send the signal at once.
+    tokio::select! {
+        biased;
+        _ = &mut end => return Ok(()),
+        () = std::future::ready(()) => {}
+    }
+    println!("listening on http://{}, tiers: {}", listener.local_addr()?, cache.tiers());
+
+    let service = cache.layer(policy()).layer(Upstream::new(upstream.clone(), patience));
+    let server = Server::new(service, upstream);
+    tokio::select! {
+        () = server.accept(listener) => {}
+        _ = &mut end => {}
+    }
+    server.end().await;
+    cache.shutdown().await;
+    Ok(())
+}
+
+/// How long the upstream may take for the head of a response, and for each part of its body: `UPSTREAM_TIMEOUT`, in seconds.
+fn patience() -> Result<Duration, String> {
+    let Ok(text) = std::env::var("UPSTREAM_TIMEOUT") else { return Ok(Duration::from_secs(60)) };
+    match text.parse::<u32>() {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(format!("UPSTREAM_TIMEOUT: {text:?} isn't a number of seconds above 0")),
+    }
+}
+
+/// What is stored, and for how long.
+fn policy() -> Policy<BodyKey> {
+    Policy::http()
+}

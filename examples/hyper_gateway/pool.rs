@@ -1,0 +1,164 @@
+//! Connections to the upstream.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval, timeout};
+
+use crate::error::GatewayError;
+use crate::server::{MAX_FIELDS, MAX_HEAD};
+use crate::upstream::Address;
+
+/// Connections that are kept for later requests.
+const MAX_IDLE: usize = 64;
+/// How long a connection is kept without a request. Most servers keep theirs for longer.
+const IDLE: Duration = Duration::from_secs(15);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Connections to one upstream: each serves a request at a time, and several requests one after the other.
+pub(crate) struct Pool<B> {
+    address: Address,
+    /// How long the head of a response may take, from the request on.
+    patience: Duration,
+    idle: Mutex<Vec<Idle<B>>>,
+}
+
+/// A connection that waits for its next request.
+struct Idle<B> {
+    sender: SendRequest<B>,
+    since: Instant,
+}
+
+impl<B> Idle<B> {
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && self.since.elapsed() < IDLE
+    }
+}
+
+impl<B: Send + 'static> Pool<B> {
+    /// An empty pool, and the task that closes what is idle for too long. The task ends with the pool.
+    pub(crate) fn new(address: Address, patience: Duration) -> Arc<Self> {
+        let pool = Arc::new(Self { address, patience, idle: Mutex::default() });
+        let weak = Arc::downgrade(&pool);
+        tokio::spawn(async move {
+            let mut ticks = interval(IDLE / 3);
+            loop {
+                ticks.tick().await;
+                let Some(pool) = weak.upgrade() else { break };
+                pool.idle().retain(Idle::is_usable);
+            }
+        });
+        pool
+    }
+}
+
+impl<B> Pool<B> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<B>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Pool<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Sends a request and waits for the head of its response.
+    ///
+    /// A request goes out once. Only where hyper gives it back, having written no byte of it, another connection is tried:
+    /// the upstream had closed that one while it was idle.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError`], where there is no response.
+    pub(crate) async fn send(
+        self: Arc<Self>,
+        mut request: Request<B>,
+    ) -> Result<Response<Incoming>, GatewayError> {
+        loop {
+            let (mut sender, reused) = match self.take().await {
+                Some(sender) => (sender, true),
+                None => (self.connect().await?, false),
+            };
+            let sent = timeout(self.patience, sender.try_send_request(request));
+            match sent.await.map_err(|_| GatewayError::Timeout)? {
+                // Without an `Upgrade` in the request there is nothing to switch to.
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(GatewayError::Switched);
+                }
+                Ok(response) => {
+                    // To an HTTP/1.0 server, hyper sends no body of unknown length.
+                    if response.version() == Version::HTTP_11 {
+                        self.keep(sender);
+                    }
+                    return Ok(response);
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(error.into_error().into()),
+                },
+            }
+        }
+    }
+
+    /// The connection that was idle for the shortest time.
+    async fn take(&self) -> Option<SendRequest<B>> {
+        if self.idle().is_empty() {
+            return None;
+        }
+        // Lets the runtime look at the sockets: what the upstream closed is known to be closed before it is chosen.
+        tokio::task::yield_now().await;
+        let mut idle = self.idle();
+        while let Some(last) = idle.pop() {
+            if last.is_usable() {
+                return Some(last.sender);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self) -> Result<SendRequest<B>, GatewayError> {
+        let stream = timeout(CONNECT, TcpStream::connect(self.address.socket()))
+            .await
+            .map_err(|_| GatewayError::ConnectTimeout)?
+            .map_err(GatewayError::Connect)?;
+        stream.set_nodelay(true).map_err(GatewayError::Connect)?;
+        let (sender, connection) = Builder::new()
+            .max_headers(MAX_FIELDS)
+            .max_buf_size(MAX_HEAD)
+            // RFC 9112 §5.1 and §5.2: a gateway removes the one and replaces the other.
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        // Its error is told to the request that it concerns.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+
+    /// Keeps a connection once the response on it is whole. One that is closed, by either side, isn't; nor is one on which
+    /// more came than the response's length: hyper closes that.
+    fn keep(self: &Arc<Self>, mut sender: SendRequest<B>) {
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move {
+            if sender.ready().await.is_err() {
+                return;
+            }
+            if let Some(pool) = pool.upgrade() {
+                let mut idle = pool.idle();
+                if idle.len() < MAX_IDLE {
+                    idle.push(Idle { sender, since: Instant::now() });
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,110 @@
+//! What a client gets.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use hyper::ext::ReasonPhrase;
+use pin_project_lite::pin_project;
+
+use crate::error::GatewayError;
+use crate::fields::end_to_end;
+use crate::request::Own;
+
+/// The body of every answer.
+pub(crate) type Answer<R> = Response<Either<Full<Bytes>, Flushed<R>>>;
+
+/// A response of the cache or of the upstream, without the fields of the upstream's connection.
+pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>) -> Answer<R> {
+    let (mut parts, body) = response.into_parts();
+    parts.headers = end_to_end(&parts.headers);
+    parts.version = Version::HTTP_11;
+    if parts.status.canonical_reason().is_none() && parts.extensions.get::<ReasonPhrase>().is_none() {
+        // A reason that nobody gave isn't made up.
+        parts.extensions.insert(ReasonPhrase::from_static(b""));
+    }
+    Response::from_parts(parts, Either::Right(Flushed { body, error: None }))
+}
+
+/// An error in a few words, which name no address.
+pub(crate) fn failed<R: Body<Data = Bytes>>(error: &GatewayError) -> Answer<R> {
+    let mut answer = text(error.status(), &error.to_string());
+    if let GatewayError::RequestBody(_) = error {
+        // Where the next request begins isn't known.
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+/// An answer that the gateway gives by itself.
+pub(crate) fn own<R: Body<Data = Bytes>>(own: Own) -> Answer<R> {
+    match own {
+        Own::Refuse(status, reason) => text(status, reason),
+        Own::Options => {
+            let mut answer = Response::new(Either::Left(Full::default()));
+            let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+            answer
+        }
+        Own::Trace(request) => {
+            let mut answer = Response::new(Either::Left(Full::new(request)));
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("message/http"));
+            answer
+        }
+    }
+}
+
+fn text<R: Body<Data = Bytes>>(status: StatusCode, reason: &str) -> Answer<R> {
+    let mut answer = Response::new(Either::Left(Full::from(format!("{reason}\n"))));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    answer
+}
+
+pin_project! {
+    /// A body whose error comes a poll later than it could.
+    ///
+    /// Hyper breaks the connection at an error, which is how the client learns that the body isn't whole, and what it hadn't
+    /// written by then is lost. With nothing to send for one poll, it writes what it has.
+    #[derive(Debug)]
+    pub(crate) struct Flushed<R: Body> {
+        #[pin]
+        body: R,
+        error: Option<R::Error>,
+    }
+}
+
+impl<R: Body<Data = Bytes>> Body for Flushed<R> {
+    type Data = Bytes;
+    type Error = R::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+        let this = self.project();
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(this.body.poll_frame(cx)) {
+            Some(Err(error)) => {
+                *this.error = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.error.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,155 @@
+//! Clients' connections.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt as _;
+use tower_service::Service;
+
+use crate::client_stream::ClientStream;
+use crate::error::GatewayError;
+use crate::informational::Outlet;
+use crate::upstream::Address;
+use crate::{request, response};
+
+/// Field lines of a request or response. Hyper's own limit of 100 is reached by what is allowed.
+pub(crate) const MAX_FIELDS: usize = 1024;
+/// Bytes of a request's or response's head, and of what is buffered.
+pub(crate) const MAX_HEAD: usize = 512 << 10;
+/// Connections at a time. More of them wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+/// How long a client may take for the head of its next request.
+const HEAD: Duration = Duration::from_secs(30);
+/// How long the requests that are being served at the end may take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A server of one service.
+#[derive(Debug)]
+pub(crate) struct Server<S> {
+    service: S,
+    upstream: Address,
+    permits: Arc<Semaphore>,
+    /// Whether it is ending. Each connection has a receiver.
+    ending: watch::Sender<bool>,
+}
+
+impl<S, R> Server<S>
+where
+    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    R: Body<Data = Bytes, Error = GatewayError> + Send + 'static,
+{
+    /// A server of `service`, which answers for `upstream`.
+    pub(crate) fn new(service: S, upstream: Address) -> Self {
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        Self { service, upstream, permits, ending: watch::Sender::new(false) }
+    }
+
+    /// Accepts connections for as long as it is polled.
+    pub(crate) async fn accept(&self, listener: TcpListener) {
+        while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, say: they come back when connections end.
+                    tracing::warn!(%error, "accept");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let served =
+                connection(stream, self.service.clone(), self.upstream.clone(), self.ending.subscribe());
+            tokio::spawn(async move {
+                served.await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Closes idle connections at once and the others after their answers, for which it waits a while.
+    pub(crate) async fn end(&self) {
+        self.ending.send_replace(true);
+        if tokio::time::timeout(GRACE, self.ending.closed()).await.is_err() {
+            tracing::warn!("requests are cut off: they take too long");
+        }
+    }
+}
+
+/// Serves a connection to its end.
+async fn connection<S, R>(stream: TcpStream, service: S, upstream: Address, mut ending: watch::Receiver<bool>)
+where
+    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    R: Body<Data = Bytes, Error = GatewayError> + Send + 'static,
+{
+    // Small answers and interim ones go at once. An error comes again with the first read.
+    let _ = stream.set_nodelay(true);
+    let outlet = Outlet::default();
+    let stream = ClientStream::new(stream, outlet.clone());
+    let answers = service_fn(|request| {
+        let (service, upstream, outlet) = (service.clone(), upstream.clone(), outlet.clone());
+        async move { Ok::<_, Infallible>(answer(request, service, &upstream, &outlet).await) }
+    });
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_headers(MAX_FIELDS)
+            .max_buf_size(MAX_HEAD)
+            // A client may close its side once it has sent its request, and still wants the answer.
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), answers)
+    );
+    // A broken connection is its client's.
+    tokio::select! {
+        _ = served.as_mut() => return,
+        _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
+}
+
+/// The answer to a request.
+async fn answer<S, R>(
+    request: Request<Incoming>,
+    service: S,
+    upstream: &Address,
+    outlet: &Outlet,
+) -> response::Answer<R>
+where
+    S: Service<Request<Incoming>, Response = Response<R>, Error = GatewayError>,
+    R: Body<Data = Bytes>,
+{
+    let mut request = match request::check(request, upstream.authority()) {
+        Ok(request) => request,
+        Err(own) => return response::own(own),
+    };
+    // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
+    if request.version() >= Version::HTTP_11 {
+        request.extensions_mut().insert(outlet.open());
+    }
+    let answered = service.oneshot(request).await;
+    outlet.close().await;
+    match answered {
+        Ok(response) => response::forward(response),
+        Err(error) => response::failed(&error),
+    }
+}

@@ -1,0 +1,177 @@
+//! The way of a request under `Policy::http` that memory couldn't answer as it is, from top to bottom.
+
+mod pass;
+mod plan;
+
+pub(crate) use self::pass::through;
+pub(crate) use self::plan::Plan;
+
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::answer::{self, How};
+use crate::body::CacheBody;
+use crate::drive::{Miss, Turn};
+use crate::entry::Entry;
+use crate::fallback::Fallback;
+use crate::policy::http::range;
+use crate::policy::http::request::{Ask, Reuse};
+use crate::policy::{Refusal, Stale};
+use crate::purge::Validity;
+use crate::refresh::Look;
+
+/// Answers from what is stored, where the request and the response's directives allow it; else from the origin, which is
+/// asked to confirm what is stored.
+pub(crate) async fn exchange<S, P, R>(
+    mut miss: Miss<S, P>,
+    ask: Ask,
+) -> Result<Response<CacheBody<R>>, S::Error>
+where
+    S: Service<http::Request<P>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    P: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    if miss.target.doubtful
+        && let Some(entry) = miss.make_sure().await
+        && let Some(response) = miss.reuse(&ask, entry)
+    {
+        miss.route.stats.hit_memory();
+        return Ok(response);
+    }
+    if let Some(response) = miss.while_revalidated_for(&ask) {
+        miss.refresh(Look::First, None);
+        return Ok(response);
+    }
+    if !miss.has_fresh()
+        && let Some(entry) = miss.look_up().await
+    {
+        match miss.reuse(&ask, entry) {
+            Some(response) => {
+                miss.route.stats.hit_shared();
+                return Ok(response);
+            }
+            None => miss.route.stats.miss_shared(),
+        }
+    }
+    if let Some(response) = miss.accepted_stale(&ask) {
+        return Ok(response);
+    }
+    if let Some(response) = miss.while_revalidated_for(&ask) {
+        miss.refresh(Look::Done, None);
+        return Ok(response);
+    }
+    if ask.range
+        && let Some(response) = miss.part(&ask).await
+    {
+        return Ok(response);
+    }
+    if ask.only_if_cached {
+        let (why, names) = (miss.why(), &miss.shared.names);
+        miss.route.stats.refused(Refusal::OnlyIfCached);
+        return Ok(answer::gateway(StatusCode::GATEWAY_TIMEOUT, why, Refusal::OnlyIfCached, names));
+    }
+    let mut fallback = miss.fallback();
+    fallback.barred = ask.no_cache;
+    if let Some(response) = miss.throttled(&fallback) {
+        return Ok(response);
+    }
+    if miss.route.rules.min_uses.is_some() {
+        miss.shared.uses.count(&miss.target.primary, miss.shared.clock.now());
+    }
+    let turn = match miss.may_share(&ask) {
+        true => fallback.wait(miss.lead_or_follow(&fallback)).await,
+        false => Ok(miss.alone(&fallback)),
+    };
+    match turn {
+        Ok(Turn::Fill(lead, waiter)) => {
+            fallback.stale = miss.target.stale.clone();
+            miss.fill(lead, waiter, fallback).await
+        }
+        Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
+        Ok(Turn::StandIn(response)) | Err(response) => Ok(response),
+        Ok(Turn::Past(reason)) => miss.past(reason).await,
+    }
+}
+
+impl<S, P> Miss<S, P> {
+    /// The answer from a fresh entry, if the request takes it; else it is what the origin is asked to confirm.
+    fn reuse<R: Body>(&mut self, ask: &Ask, entry: Arc<Entry>) -> Option<Response<CacheBody<R>>> {
+        if ask.reuse(&entry, self.shared.clock.now()) == Reuse::Fresh {
+            return Some(self.answer(&entry, How::Hit));
+        }
+        self.target.stale = Some(entry);
+        None
+    }
+
+    /// Whether there is a fresh entry that the request doesn't take as it is.
+    fn has_fresh(&self) -> bool {
+        let now = self.shared.clock.now();
+        let is_fresh =
+            |entry: &Arc<Entry>| entry.fresh_for(now).is_some() && self.worth(entry) == Validity::Fresh;
+        self.target.stale.as_ref().is_some_and(is_fresh)
+    }
+
+    /// The answer from a stale entry whose staleness the request accepts.
+    fn accepted_stale<R: Body>(&self, ask: &Ask) -> Option<Response<CacheBody<R>>> {
+        let entry = self.target.stale.as_ref()?;
+        let accepted = ask.reuse(entry, self.shared.clock.now()) == Reuse::Stale;
+        if !accepted || self.worth(entry) == Validity::Gone {
+            return None;
+        }
+        self.route.stats.stale(Stale::MaxStale);
+        Some(self.answer(entry, How::Stale(Stale::MaxStale)))
+    }
+
+    /// The answer from an entry that may be used while it is revalidated, unless the request asks for better.
+    fn while_revalidated_for<R: Body>(&self, ask: &Ask) -> Option<Response<CacheBody<R>>> {
+        let asks = ask.no_cache || ask.no_store || ask.max_age.is_some() || ask.min_fresh.is_some();
+        if asks || self.has_fresh() { None } else { self.while_revalidated() }
+    }
+
+    /// The answer from a part that is stored, to a request for one.
+    async fn part<R: Body>(&mut self, ask: &Ask) -> Option<Response<CacheBody<R>>> {
+        if self.head.method != Method::GET {
+            return None;
+        }
+        let part = self.shared.tiers.target(&self.route, self.target.primary.part(), &self.head.headers);
+        let whole = mem::replace(&mut self.target, part);
+        let mut found = self.recall();
+        let in_memory = found.is_some();
+        if found.is_none() && !self.unanswered {
+            found = self.look_up().await;
+        }
+        let part = mem::replace(&mut self.target, whole);
+        self.partial = found.is_some() || part.stale.is_some();
+        let entry = found.filter(|entry| ask.reuse(entry, self.shared.clock.now()) == Reuse::Fresh)?;
+        range::select(&self.head.method, &self.head.headers, &entry)?;
+        if in_memory {
+            self.route.stats.hit_memory()
+        } else {
+            self.route.stats.hit_shared()
+        }
+        Some(self.answer(&entry, How::Hit))
+    }
+
+    /// Whether the answer will do for others who ask for the same, so that one fill is enough.
+    fn may_share(&self, ask: &Ask) -> bool {
+        // What has to be confirmed for each request is no answer for those who wait.
+        let each = self.target.stale.as_ref().is_some_and(|entry| entry.lifetime == 0);
+        ask.is_plain() && self.head.method != Method::HEAD && !each
+    }
+
+    /// A fill for this request alone.
+    fn alone<R: Body>(&self, fallback: &Fallback) -> Turn<R> {
+        match self.shared.flights.solo(self.shared.purges.stamp()) {
+            Some((lead, waiter)) => Turn::Fill(lead, waiter),
+            None => crate::drive::full(fallback),
+        }
+    }
+}

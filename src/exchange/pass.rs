@@ -1,0 +1,157 @@
+//! Requests that change things: they pass, and what is stored for what they change goes ([RFC 9111 §4.4]).
+//!
+//! [RFC 9111 §4.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+
+use std::convert::Infallible;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, header, response};
+use http_body::Body;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+use tower_service::Service;
+use tracing::Instrument as _;
+
+use super::Plan;
+use crate::answer;
+use crate::body::CacheBody;
+use crate::cache::Shared;
+use crate::cache_status::Forward;
+use crate::clock::Millis;
+use crate::flight::{Context, Failure, First};
+use crate::key;
+use crate::policy::http::invalidate;
+use crate::policy::{Bypass, Refusal};
+use crate::route::{RequestHead, Route};
+
+/// Passes a request on. If its answer is no error, what was stored for its URI is gone before the answer goes on; and so is
+/// what was stored for `Location` and `Content-Location`, where they are of the same origin.
+pub(crate) async fn through<S, P, R>(
+    shared: Arc<Shared>,
+    route: Arc<Route>,
+    reason: Bypass,
+    inner: S,
+    request: Request<P>,
+) -> Result<Response<CacheBody<R>>, S::Error>
+where
+    S: Service<Request<P>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    P: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    let (parts, body) = request.into_parts();
+    let sent = parts.clone();
+    let asked = shared.clock.now();
+    let response = inner.oneshot(Request::from_parts(parts, body)).await?;
+    let status = response.status();
+    if !status.is_success() && !status.is_redirection() {
+        return Ok(passed(&shared, &route, reason, response));
+    }
+    let uri = key::original_uri(&sent);
+    let host = sent.headers.get(header::HOST).map(|host| host.as_bytes());
+    let targets = invalidate::targets(uri, host, response.headers());
+    let tags: Vec<_> = targets.iter().flat_map(|target| shared.urls(target)).collect();
+    if let Err(error) = shared.purges.purge(&tags, false).await {
+        tracing::debug!(
+            route = route.label(),
+            "what an unsafe method changed is purged in this process alone so far: {error}"
+        );
+    }
+    let stored_for_get = route.rules.http.is_some()
+        && sent.method == Method::POST
+        && invalidate::is_same_resource(uri, host, response.headers());
+    if !stored_for_get {
+        return Ok(passed(&shared, &route, reason, response));
+    }
+    let (parts, body) = response.into_parts();
+    Ok(kept(shared, route, reason, sent, asked, parts, body).await)
+}
+
+/// The answer as it came.
+fn passed<R: Body>(
+    shared: &Shared,
+    route: &Route,
+    reason: Bypass,
+    response: Response<R>,
+) -> Response<CacheBody<R>> {
+    let mut response = response.map(CacheBody::origin);
+    route.rules.tag_fields.strip(response.headers_mut());
+    let status = response.status();
+    if reason == Bypass::Method {
+        shared.names.mark_method(response.headers_mut(), status);
+    } else {
+        shared.names.mark_bypass(response.headers_mut(), reason);
+    }
+    response
+}
+
+/// An answer to POST that is one to GET as well, and may be stored as that ([RFC 9110 §9.3.3]).
+///
+/// [RFC 9110 §9.3.3]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.3
+async fn kept<R>(
+    shared: Arc<Shared>,
+    route: Arc<Route>,
+    reason: Bypass,
+    sent: Parts,
+    asked: Millis,
+    parts: response::Parts,
+    body: R,
+) -> Response<CacheBody<R>>
+where
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    // Behind its own purge.
+    let stamp = shared.purges.stamp();
+    let context = context(&shared, &route, sent, asked);
+    let draft = context.as_ref().and_then(|context| context.judge(&parts).ok());
+    let (Some(context), Some(draft), Some((lead, waiter))) = (context, draft, shared.flights.solo(stamp))
+    else {
+        return passed(&shared, &route, reason, Response::from_parts(parts, body));
+    };
+    let (first, answered) = oneshot::channel::<First<R, Infallible>>();
+    shared.spawn(context.record(parts, body, draft, Instant::now(), lead, first).in_current_span());
+    match answered.await {
+        Ok(First::Answer(mut response) | First::Failed(Failure::Answer(mut response), _)) => {
+            response.body_mut().hold(waiter);
+            response
+        }
+        Ok(First::Failed(Failure::Panic(payload), _)) => resume_unwind(payload),
+        Ok(First::Failed(Failure::Error(never), _)) => match never {},
+        Err(_) => {
+            route.stats.aborted();
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            answer::gateway(status, Forward::Method, Refusal::FillAborted, &shared.names)
+        }
+    }
+}
+
+/// What the fill of the URI's entry knows, though the request is a POST.
+fn context(shared: &Arc<Shared>, route: &Arc<Route>, sent: Parts, asked: Millis) -> Option<Context> {
+    let method = sent.method.clone();
+    let mut get = sent;
+    get.method = Method::GET;
+    let key = route.primary_key(&get, None).ok()?;
+    let named = route.named_key(&get, None, &key);
+    let (tags, tagged) = route.request_tags(&get, &named);
+    let headers = route.visible(&get.headers).into_owned();
+    Some(Context {
+        shared: Arc::clone(shared),
+        route: Arc::clone(route),
+        target: shared.tiers.target(route, key, &headers),
+        head: Arc::new(RequestHead { method, headers, tagged }),
+        unanswered: false,
+        held: None,
+        refresh: false,
+        tags: tags.into(),
+        stamp: shared.purges.stamp(),
+        asked,
+        plan: Some(Plan { base: None, forward: Forward::Method }),
+    })
+}

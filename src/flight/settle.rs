@@ -1,0 +1,185 @@
+//! What a response's head makes of a fill: under `Policy::http` it may be the answer to a validation.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, response};
+use http_body::Body;
+
+use super::{Context, End, Filled, Lead};
+use crate::answer::{self, How};
+use crate::body::CacheBody;
+use crate::clock::{Millis, millis};
+use crate::entry::{Entry, Windows};
+use crate::policy::http::validate::{self, Confirms};
+use crate::policy::{Refusal, Verdict};
+use crate::purge::Validity;
+use crate::route::RequestHead;
+use crate::store::Draft;
+
+/// What becomes of a response.
+pub(super) enum Settled {
+    /// It is stored, if its body ends well.
+    Record(Draft),
+    /// It isn't stored.
+    Refused(Refusal),
+    /// The origin says that a stored response is still right.
+    Confirmed(Confirmed),
+    /// It says so of a response that isn't stored.
+    Again(Arc<Entry>),
+}
+
+/// A stored response that the origin has confirmed.
+pub(super) struct Confirmed {
+    base: Arc<Entry>,
+    /// It, with the fields of the confirmation.
+    draft: Draft,
+    /// Whether it may be stored so.
+    storable: Result<(), Refusal>,
+}
+
+impl Confirmed {
+    pub(super) const fn base(&self) -> &Arc<Entry> {
+        &self.base
+    }
+}
+
+impl Context {
+    /// What becomes of a response with this head.
+    pub(super) fn settle(&self, parts: &response::Parts) -> Settled {
+        if let Some(base) = self.plan.as_ref().and_then(|plan| plan.base.as_ref())
+            && parts.status == StatusCode::NOT_MODIFIED
+        {
+            return self.validated(base, parts);
+        }
+        if self.plan.is_some() && self.head.method == Method::HEAD {
+            self.head_answered(parts);
+        }
+        match self.judge(parts) {
+            Ok(draft) => Settled::Record(draft),
+            Err(refusal) => Settled::Refused(refusal),
+        }
+    }
+
+    /// A 304 to a validation ([RFC 9111 §4.3.4]).
+    ///
+    /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
+    fn validated(&self, base: &Arc<Entry>, update: &response::Parts) -> Settled {
+        // What was purged meanwhile is no answer to anybody, whatever the origin said before.
+        let purged = self.shared.purges.validity(&base.stamp, &base.tags) == Validity::Gone;
+        if purged || validate::confirms(&base.headers, &update.headers) == Confirms::Unknown {
+            return Settled::Again(Arc::clone(base));
+        }
+        let received = self.shared.clock.now();
+        let parts = merged(base, update, received);
+        let verdict = self.verdict(self.stored_method(), &parts, received);
+        let storable = verdict.map(drop);
+        // Good for the requests that wait for it, and for no other.
+        let unstored = Verdict { lifetime: 0, initial_age: 0, windows: Windows::default() };
+        match self.draft(parts, verdict.unwrap_or(unstored), received) {
+            Ok(mut draft) => {
+                self.inherit(base, &mut draft);
+                Settled::Confirmed(Confirmed { base: Arc::clone(base), draft, storable })
+            }
+            Err(_) => Settled::Again(Arc::clone(base)),
+        }
+    }
+
+    /// The method whose response is stored.
+    fn stored_method(&self) -> &Method {
+        if self.head.method == Method::HEAD { &Method::GET } else { &self.head.method }
+    }
+
+    /// The base's tags go on with it.
+    fn inherit(&self, base: &Entry, draft: &mut Draft) {
+        for tag in &base.tags {
+            if !draft.request_tags.contains(tag) && !draft.response_tags.contains(tag) {
+                draft.response_tags.push(*tag);
+            }
+        }
+    }
+
+    /// Stores what was confirmed, and gives the first caller's answer; `None` if a purge overtook it.
+    pub(super) fn confirm<R: Body>(
+        &self,
+        confirmed: &Confirmed,
+        lead: &mut Lead,
+    ) -> Option<Response<CacheBody<R>>> {
+        let Confirmed { base, draft, storable } = confirmed;
+        let body = std::slice::from_ref(&base.body);
+        let (filled, unstored) = match storable.and_then(|()| self.commit(draft, body)) {
+            Ok(filled) => {
+                self.route.stats.stored();
+                (filled, None)
+            }
+            Err(Refusal::Overtaken) => return None,
+            Err(refusal) => {
+                self.route.stats.refused(refusal);
+                // What one request may not store, another has stored.
+                if refusal.is_structural() {
+                    self.shared.tiers.forget(base);
+                }
+                (self.unstored_entry(draft, body).ok()?, Some(refusal))
+            }
+        };
+        let now = self.shared.clock.now();
+        let RequestHead { method, headers, .. } = &*self.head;
+        let how = How::Validated(self.forward(), unstored);
+        let response = answer::from_entry(&filled.entry, method, headers, now, how, &self.shared.names);
+        self.route.count(&response);
+        lead.announce(End::Stored(filled));
+        Some(response)
+    }
+
+    /// What the answer to a HEAD request tells of the stored response to GET ([RFC 9111 §4.3.5]): its fields, or that it
+    /// is stale.
+    ///
+    /// [RFC 9111 §4.3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
+    fn head_answered(&self, head: &response::Parts) {
+        let Some(base) = self.target.stale.as_ref().filter(|_| head.status == StatusCode::OK) else { return };
+        let received = self.shared.clock.now();
+        let mut parts = merged(base, head, received);
+        let mut verdict = self.verdict(self.stored_method(), &parts, received);
+        let matches = validate::head_matches(&base.headers, base.body.len() as u64, &head.headers);
+        if !matches {
+            parts.headers = answer::stored_fields(base);
+            verdict =
+                Ok(Verdict { lifetime: 0, initial_age: millis(base.age(received)), windows: base.windows });
+        }
+        let draft = verdict.and_then(|verdict| self.draft(parts, verdict, received));
+        if let Ok(mut draft) = draft {
+            self.inherit(base, &mut draft);
+            if !matches {
+                // Nothing was confirmed.
+                draft.stamp = base.stamp;
+            }
+            self.commit(&draft, std::slice::from_ref(&base.body)).ok();
+        }
+    }
+
+    /// An entry that the origin doesn't stand by: it is asked as if there were none.
+    pub(super) fn let_go(&mut self, base: &Arc<Entry>) {
+        self.shared.tiers.forget(base);
+        self.target.stale = None;
+        if let Some(plan) = &mut self.plan {
+            plan.base = None;
+        }
+    }
+
+    /// An entry for those who wait, of a response that isn't stored.
+    pub(super) fn unstored_entry(&self, draft: &Draft, body: &[Bytes]) -> Result<Filled, Refusal> {
+        self.shared.tiers.share(&self.route, &self.target, &self.head, draft, body)
+    }
+}
+
+/// A stored response with the fields of one that is about it ([RFC 9111 §3.2]).
+///
+/// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+fn merged(base: &Entry, update: &response::Parts, received: Millis) -> response::Parts {
+    let mut parts = update.clone();
+    // It was made now, if it doesn't say when.
+    answer::date(&mut parts.headers, received);
+    parts.status = base.status;
+    parts.headers = validate::merged(&answer::stored_fields(base), &parts.headers);
+    parts
+}

@@ -1,0 +1,194 @@
+//! Which responses a shared cache may store, and for how long ([RFC 9111 §3]).
+//!
+//! [RFC 9111 §3]: https://www.rfc-editor.org/rfc/rfc9111#section-3
+
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE,
+};
+use http::{Method, StatusCode, response};
+
+use super::HttpRules;
+use super::age::initial_age;
+use super::freshness::{self, is_heuristic};
+use crate::clock::Millis;
+use crate::entry::Windows;
+use crate::policy::directives::Directives;
+use crate::policy::stale::StaleRules;
+use crate::policy::targeted::Selected;
+use crate::policy::{CacheTtl, NoStore, Refusal, Verdict};
+
+/// A request and the final response to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exchange<'a> {
+    /// The request's method.
+    pub(crate) method: &'a Method,
+    /// The request's fields, as they were sent.
+    pub(crate) request: &'a HeaderMap,
+    /// The response, as it was received.
+    pub(crate) response: &'a response::Parts,
+    /// When the request was sent.
+    pub(crate) asked: Millis,
+    /// When the response was received.
+    pub(crate) received: Millis,
+}
+
+impl HttpRules {
+    /// Whether the response may be stored, and how long it may be used. Pure: the exchange says what time it was.
+    ///
+    /// `Vary` is judged with the keys. What only the caller knows, it sees to itself: that the Content-Location of a POST's
+    /// response is the target URI, and that a part (206) doesn't stand in a whole response's place.
+    ///
+    /// # Errors
+    ///
+    /// The reason not to store it.
+    pub(crate) fn judge(&self, stale: &StaleRules, exchange: &Exchange<'_>) -> Result<Verdict, Refusal> {
+        let Exchange { method, request, response, asked, received } = *exchange;
+        let headers = &response.headers;
+        let selected = Selected::of(headers, &self.targets);
+        let directives = &selected.directives;
+        admit_request(method, request)?;
+        admit_status(request, response)?;
+        admit_directives(request, response, directives)?;
+        if self.refuse_set_cookie && headers.contains_key(SET_COOKIE) {
+            return Err(Refusal::SetCookie);
+        }
+        let initial_age = initial_age(headers, asked, received);
+        let explicit = freshness::explicit(response, &selected, initial_age, received);
+        let lifetime = match explicit {
+            Some(lifetime) => lifetime,
+            // A POST's response has no heuristic lifetime (RFC 9110 §9.3.3).
+            None if method == Method::POST => return Err(Refusal::ZeroLifetime),
+            None if directives.public || is_heuristic(response.status) => {
+                freshness::heuristic(headers, received)
+            }
+            None => return Err(Refusal::Status),
+        };
+        let lifetime = if directives.no_cache { 0 } else { lifetime };
+        let windows = self.windows(stale, response.status, directives);
+        let verdict = Verdict { lifetime, initial_age, windows };
+        if is_useful(&verdict) || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED) {
+            Ok(verdict)
+        } else if directives.no_cache {
+            Err(Refusal::NoCache)
+        } else {
+            Err(Refusal::ZeroLifetime)
+        }
+    }
+
+    /// What a response is good for after its lifetime: nothing but a validation where a directive forbids it ([RFC 9111
+    /// §4.2.4]); else what it says itself, or else the policy. For whom the origin fails a stale response is better than none
+    /// as long as it is kept, unless `stale-if-error` sets a shorter time.
+    ///
+    /// [RFC 9111 §4.2.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
+    fn windows(&self, stale: &StaleRules, status: StatusCode, directives: &Directives) -> Windows {
+        let revalidate = self.keep_stale;
+        if directives.forbid_stale() {
+            return Windows { revalidate, ..Windows::default() };
+        }
+        let said = stale.said(status, directives);
+        let if_error = match directives.stale_if_error {
+            Some(_) => said.if_error,
+            None => said.if_error.max(self.keep_stale),
+        };
+        Windows { if_error, revalidate, ..said }
+    }
+}
+
+/// Whether the request is one whose response may be stored at all.
+fn admit_request(method: &Method, request: &HeaderMap) -> Result<(), Refusal> {
+    match *method {
+        Method::GET | Method::QUERY | Method::POST => {}
+        Method::HEAD => return Err(Refusal::Head),
+        _ => return Err(Refusal::Method),
+    }
+    if Directives::of(request, &CACHE_CONTROL).no_store { Err(Refusal::RequestNoStore) } else { Ok(()) }
+}
+
+/// Whether the status is one that may be stored, given a lifetime.
+///
+/// A 304 and a 412 answer the preconditions of one request, and a 206 its range. Those of [RFC 6585] must not be stored.
+///
+/// [RFC 6585]: https://www.rfc-editor.org/rfc/rfc6585
+fn admit_status(request: &HeaderMap, response: &response::Parts) -> Result<(), Refusal> {
+    const PRECONDITIONS: [http::HeaderName; 4] =
+        [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+    let stored = match response.status.as_u16() {
+        100..200 | 304 | 428 | 429 | 431 | 511 => false,
+        206 => request.contains_key(RANGE) && has_one_range(&response.headers),
+        412 => !PRECONDITIONS.iter().any(|field| request.contains_key(field)),
+        _ => true,
+    };
+    if stored { Ok(()) } else { Err(Refusal::Status) }
+}
+
+/// Whether the response is of one part whose place is known.
+fn has_one_range(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(CONTENT_RANGE).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => is_one_range(line.as_bytes()),
+        _ => false,
+    }
+}
+
+/// Whether a value of `Content-Range` tells the place of bytes ([RFC 9110 §14.4]).
+///
+/// [RFC 9110 §14.4]: https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+fn is_one_range(value: &[u8]) -> bool {
+    let Some((unit, range)) = value.split_at_checked(b"bytes ".len()) else { return false };
+    let mut ends = range.splitn(2, |byte| *byte == b'-');
+    let first = ends.next().and_then(position);
+    let mut rest = ends.next().unwrap_or_default().splitn(2, |byte| *byte == b'/');
+    let last = rest.next().and_then(position);
+    let complete = rest.next().unwrap_or_default();
+    let (Some(first), Some(last)) = (first, last) else { return false };
+    let inside = complete == b"*" || position(complete).is_some_and(|complete| last < complete);
+    unit.eq_ignore_ascii_case(b"bytes ") && first <= last && inside
+}
+
+fn position(digits: &[u8]) -> Option<u64> {
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+/// Whether no directive, and no credentials, forbid it.
+fn admit_directives(
+    request: &HeaderMap,
+    response: &response::Parts,
+    directives: &Directives,
+) -> Result<(), Refusal> {
+    if response.extensions.get::<NoStore>().is_some() {
+        return Err(Refusal::HandlerNoStore);
+    }
+    // A handler that gives no time at all wants the same.
+    if response.extensions.get() == Some(&CacheTtl(std::time::Duration::ZERO)) {
+        return Err(Refusal::ZeroLifetime);
+    }
+    if directives.must_understand && !is_understood(response.status) {
+        return Err(Refusal::MustUnderstand);
+    }
+    if directives.no_store && !directives.must_understand {
+        return Err(Refusal::NoStore);
+    }
+    if directives.private {
+        return Err(Refusal::Private);
+    }
+    let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+    if request.contains_key(AUTHORIZATION) && !shared { Err(Refusal::Authorization) } else { Ok(()) }
+}
+
+/// Whether this cache does all that is specified about the caching of a status: those of [RFC 9110 §15].
+///
+/// [RFC 9110 §15]: https://www.rfc-editor.org/rfc/rfc9110#section-15
+fn is_understood(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200..=206 | 300..=305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}
+
+/// Whether the response may answer without a validation.
+fn is_useful(verdict: &Verdict) -> bool {
+    verdict.initial_age < verdict.lifetime.saturating_add(verdict.windows.while_revalidate)
+}
+
+#[cfg(test)]
+mod tests;

@@ -131,9 +131,9 @@ pub(crate) enum Field {
     PrimaryKey = 64,
     /// Name of a field that the resource varies by.
     VaryName = 65,
-    /// List: its lines.
+    /// List: its lines, joined to one.
     VaryLines = 66,
-    /// List: its members.
+    /// List: its members, sorted.
     VarySet = 67,
 }
 

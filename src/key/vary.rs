@@ -1,8 +1,9 @@
 //! The second step of a key: what `Vary` names ([RFC 9111 §4.1]).
 //!
-//! The field list is learnt from responses and kept per primary key. All lines and values of the named fields
-//! count. The four negotiation fields compare as normalised sets, because clients differ in their spelling
-//! and order alone.
+//! The field list is learnt from responses and kept per primary key. Two requests match in a field if its values are
+//! the same text once its lines are joined by commas, and the optional space around commas and at both ends is gone,
+//! except inside quotes. In the four negotiation fields the case of what isn't quoted and the order of members don't
+//! count either. Nothing else is the same: what a field's own syntax would allow beyond that isn't known here.
 //!
 //! [RFC 9111 §4.1]: https://www.rfc-editor.org/rfc/rfc9111#section-4.1
 
@@ -12,13 +13,12 @@ use super::Key;
 use super::digest::Digest;
 use super::few::Few;
 use super::material::{Domain, Field, Material, Sink};
-use super::primary::lines;
 use crate::policy::{Bypass, Refusal};
 
 /// Most fields that a resource may vary by.
 pub(crate) const MAX_FIELDS: usize = 32;
 
-/// Fields whose members have no order and no case.
+/// Fields in which the order of members doesn't count, nor the case of what isn't quoted.
 const SETS: [HeaderName; 4] =
     [header::ACCEPT, header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::ACCEPT_CHARSET];
 
@@ -58,7 +58,8 @@ pub(crate) fn vary_fields(headers: &HeaderMap) -> Result<Vec<HeaderName>, Refusa
     Ok(fields)
 }
 
-/// Writes the material of a variant: for each field its name, then its lines or its set.
+/// Writes the material of a variant: for each field its name, then its joined lines, or its members in order. An absent
+/// field has no frame but that of its name: no `Accept-Encoding` says "anything", an empty one "nothing".
 pub(super) fn write<S: Sink>(
     primary: &Key,
     fields: &[HeaderName],
@@ -69,84 +70,101 @@ pub(super) fn write<S: Sink>(
     to.part(Field::PrimaryKey, primary.as_bytes())?;
     for name in fields {
         to.part(Field::VaryName, name.as_str().as_bytes())?;
+        let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let Some(first) = lines.next() else {
+            continue;
+        };
         if SETS.contains(name) {
-            set(name, headers, &mut to)?;
+            set(std::iter::once(first).chain(lines), &mut to)?;
+        } else if lines.next().is_none() && !first.contains(&b',') {
+            to.list(Field::VaryLines, || std::iter::once(first.trim_ascii()))?;
         } else {
-            lines(Field::VaryLines, name, headers, &mut to)?;
+            let mut joined = Joined::default();
+            headers.get_all(name).iter().for_each(|line| joined.add(line.as_bytes(), false));
+            to.list(Field::VaryLines, || std::iter::once(joined.bytes.as_slice()))?;
         }
     }
     Ok(to.into_sink())
 }
 
-/// A field as the sorted set of its members. An absent field has no frame: no `Accept-Encoding` says
-/// "anything", an empty one "nothing".
-fn set<S: Sink>(name: &HeaderName, headers: &HeaderMap, to: &mut Material<S>) -> Result<(), Bypass> {
-    if !headers.contains_key(name) {
-        return Ok(());
-    }
-    let mut bytes = Few::<u8, 256>::new();
-    let mut ends = Few::<u32, 24>::new();
-    normalise(headers.get_all(name).iter().map(HeaderValue::as_bytes), &mut bytes, &mut ends)?;
+/// A field as its members, sorted.
+fn set<'a, S: Sink>(lines: impl Iterator<Item = &'a [u8]>, to: &mut Material<S>) -> Result<(), Bypass> {
+    let mut joined = Joined::default();
+    lines.for_each(|line| joined.add(line, true));
+    let bytes = joined.bytes.as_slice();
     let mut members = Few::<&[u8], 24>::new();
     let mut start = 0;
-    for end in ends.as_slice() {
-        let end = *end as usize;
-        let member = bytes.as_slice().get(start..end).unwrap_or_default();
-        if !member.is_empty() {
-            members.push(member);
-        }
-        start = end;
+    for comma in joined.commas.as_slice() {
+        members.push(bytes.get(start..*comma).unwrap_or_default());
+        start = comma.saturating_add(1);
     }
+    members.push(bytes.get(start..).unwrap_or_default());
     let members = members.as_mut_slice();
     members.sort_unstable();
-    // Equal members stand together now; the first of each run counts.
-    to.list(Field::VarySet, || members.chunk_by(PartialEq::eq).filter_map(|run| run.first().copied()))
+    to.list(Field::VarySet, || members.iter().copied())
 }
 
-/// Collects the members of all lines, one after the other in `bytes`, each ending where `ends` says. Outside
-/// quotes letters become small, and the optional space at a member's ends and around `;` goes; space
-/// elsewhere is malformed, and stays, so that it doesn't make the value equal to a well-formed one.
-fn normalise<'a>(
-    lines: impl Iterator<Item = &'a [u8]>,
-    bytes: &mut Few<u8, 256>,
-    ends: &mut Few<u32, 24>,
-) -> Result<(), Bypass> {
-    let mut state = State::Plain;
-    let mut previous = b',';
-    let mut space = false;
-    // Lines join by commas (RFC 9110 §5.3); the last comma closes the last member.
-    for byte in lines.flat_map(|line| line.iter().copied().chain(std::iter::once(b','))) {
-        if state == State::Plain {
-            if matches!(byte, b' ' | b'\t') {
-                space = true;
-                continue;
-            }
-            if std::mem::take(&mut space) && !matches!(previous, b',' | b';') && !matches!(byte, b',' | b';')
-            {
-                bytes.push(b' ');
-            }
-            previous = byte;
-            if byte == b',' {
-                ends.push(u32::try_from(bytes.as_slice().len()).map_err(|_| Bypass::KeyTooLong)?);
-                continue;
-            }
+/// The lines of a field joined by commas ([RFC 9110 §5.3]), without the optional space around them and at both ends. A
+/// quote that isn't closed goes on in the next line.
+///
+/// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+struct Joined {
+    bytes: Few<u8, 256>,
+    /// Where the commas outside quotes stand.
+    commas: Few<usize, 24>,
+    state: State,
+    is_first: bool,
+}
+
+impl Default for Joined {
+    fn default() -> Self {
+        Self { bytes: Few::new(), commas: Few::new(), state: State::Plain, is_first: true }
+    }
+}
+
+impl Joined {
+    /// Adds a line; outside quotes with small letters only, if `is_lower`.
+    fn add(&mut self, line: &[u8], is_lower: bool) {
+        if !std::mem::take(&mut self.is_first) {
+            self.push(b',', is_lower);
         }
-        bytes.push(if state == State::Plain { byte.to_ascii_lowercase() } else { byte });
-        state = match (state, byte) {
+        // Where the last byte that counts ended, unless that is a comma or the start.
+        let mut end = None;
+        for (place, byte) in line.iter().copied().enumerate() {
+            let is_plain = self.state == State::Plain;
+            if is_plain && matches!(byte, b' ' | b'\t') {
+                continue;
+            }
+            // Space between two other bytes stays as it is.
+            if is_plain
+                && byte != b','
+                && let Some(space) = end.and_then(|end| line.get(end..place))
+            {
+                space.iter().for_each(|byte| self.bytes.push(*byte));
+            }
+            self.push(byte, is_lower);
+            end = (!is_plain || byte != b',').then_some(place.saturating_add(1));
+        }
+    }
+
+    fn push(&mut self, byte: u8, is_lower: bool) {
+        let is_plain = self.state == State::Plain;
+        if is_plain && byte == b',' {
+            self.commas.push(self.bytes.as_slice().len());
+        }
+        self.bytes.push(if is_plain && is_lower { byte.to_ascii_lowercase() } else { byte });
+        self.state = match (self.state, byte) {
             (State::Plain, b'"') | (State::Escaped, _) => State::Quoted,
             (State::Quoted, b'"') => State::Plain,
             (State::Quoted, b'\\') => State::Escaped,
             (state, _) => state,
         };
     }
-    // A quote that never closed: what it swallowed is one member.
-    if state != State::Plain {
-        ends.push(u32::try_from(bytes.as_slice().len()).map_err(|_| Bypass::KeyTooLong)?);
-    }
-    Ok(())
 }
 
-/// Where in a quoted string (RFC 9110 §5.6.4) a byte stands.
+/// Where in a quoted string ([RFC 9110 §5.6.4]) a byte stands.
+///
+/// [RFC 9110 §5.6.4]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.4
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Plain,

@@ -1,6 +1,7 @@
 //! A shared cache by RFC 9111: pure functions, a file for each family of sections.
 
 pub(super) mod age;
+pub(crate) mod combine;
 pub(crate) mod dates;
 mod fields;
 pub(super) mod freshness;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{dates, range};
 use crate::conditional::{is_strong, kept, opaque};
+use crate::policy::fields::storable;
 
 /// Whether the base can be validated: it has an entity tag, or a date of modification that is one.
 pub(crate) fn has_validator(base: &HeaderMap) -> bool {
@@ -83,26 +84,11 @@ pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
     if yes { Confirms::Yes } else { Confirms::Unknown }
 }
 
-/// Fields that no update brings ([RFC 9111 §3.1, §3.2]): those of the connection and of the proxy, those that describe
-/// the one message, and `Range`, under which a part keeps what it was asked for by. `Age` is no stored field.
+/// Fields of an update that are about itself alone ([RFC 9111 §3.2]), and `Range`, under which a part keeps what it was
+/// asked for by.
 ///
-/// [RFC 9111 §3.1, §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
-const NEVER_UPDATED: [HeaderName; 14] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-authentication-info"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::RANGE,
-    header::AGE,
-];
+/// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+const NEVER_UPDATED: [HeaderName; 3] = [header::CONTENT_LENGTH, header::CONTENT_RANGE, header::RANGE];
 
 /// The base's fields, updated by those of a newer response ([RFC 9111 §3.2]).
 ///
@@ -113,17 +99,8 @@ const NEVER_UPDATED: [HeaderName; 14] = [
 ///
 /// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
 pub(crate) fn merged(base: &HeaderMap, update: &HeaderMap) -> HeaderMap {
-    let mut listed: Vec<HeaderName> = Vec::new();
-    for line in update.get_all(header::CONNECTION) {
-        let members = line.as_bytes().split(|byte| *byte == b',');
-        // Only names of fields that are there count, which bounds the list.
-        let names = members.filter_map(|member| HeaderName::from_bytes(member.trim_ascii()).ok());
-        listed.extend(names.filter(|name| update.contains_key(name)));
-    }
-    listed.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    let is_listed =
-        |name: &HeaderName| listed.binary_search_by(|one| one.as_str().cmp(name.as_str())).is_ok();
-    let brings = |name: &&HeaderName| !NEVER_UPDATED.contains(name) && !is_listed(name);
+    let update = storable(update);
+    let brings = |name: &&HeaderName| !NEVER_UPDATED.contains(name);
 
     let mut merged = HeaderMap::with_capacity(base.keys_len().saturating_add(update.keys_len()));
     let mut take = |name: &HeaderName, from: &HeaderMap| {
@@ -133,10 +110,10 @@ pub(crate) fn merged(base: &HeaderMap, update: &HeaderMap) -> HeaderMap {
     };
     for name in base.keys().filter(|name| *name != header::AGE) {
         let is_updated = update.contains_key(name) && brings(&name);
-        take(name, if is_updated { update } else { base });
+        take(name, if is_updated { &update } else { base });
     }
     for name in update.keys().filter(brings).filter(|name| !base.contains_key(*name)) {
-        take(name, update);
+        take(name, &update);
     }
     merged
 }

@@ -261,11 +261,11 @@ fn long_lines_are_read_once() {
         let long = unit.repeat((1 << 20) / unit.len());
         let start = format!("bytes={long}");
         assert_eq!(get(&stored, &[("range", &start)]), Some(Selection::Whole), "{unit:?}");
-        let end = format!("bytes={}0-4", ",".repeat(1 << 20));
-        assert_eq!(get(&stored, &[("range", &end)]), one(0, 4));
         let if_range = [("range", "bytes=0-4"), ("if-range", long.as_str())];
         assert_eq!(get(&stored, &if_range), Some(Selection::Whole));
     }
+    let end = format!("bytes={}0-4", ",".repeat(1 << 20));
+    assert_eq!(get(&stored, &[("range", &end)]), one(0, 4));
 }
 
 proptest! {

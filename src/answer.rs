@@ -12,7 +12,7 @@ use crate::cache_status::{CACHE_STATUS, Forward, Names};
 use crate::clock::Millis;
 use crate::conditional;
 use crate::entry::Entry;
-use crate::policy::http::range;
+use crate::policy::http::{dates, range};
 use crate::policy::{Refusal, Stale};
 
 /// How an entry came to answer a request.
@@ -24,8 +24,9 @@ pub(crate) enum How {
     Collapsed(Forward),
     /// It is stale, and stands in.
     Stale(Stale),
-    /// The origin has confirmed it. Why it was asked, and why the confirmed entry isn't stored.
-    Validated(Forward, Option<Refusal>),
+    /// The origin has confirmed it, or brought what was missing: why it was asked, the status of its answer, and why the
+    /// entry isn't stored.
+    Fetched(Forward, StatusCode, Option<Refusal>),
 }
 
 /// Stands for the `Cache-Status` that each answer gets.
@@ -71,7 +72,7 @@ pub(crate) fn from_entry<R: Body>(
         How::Hit => names.hit(Duration::from_millis(entry.lifetime).saturating_sub(age)),
         How::Collapsed(why) => names.collapsed(why),
         How::Stale(reason) => names.stale(Duration::from_millis(entry.stale_by(now)), reason),
-        How::Validated(why, refusal) => names.validated(why, refusal),
+        How::Fetched(why, status, refusal) => names.forwarded(why, Some(status), refusal),
     };
     // Behind what caches nearer to the origin say (RFC 9211 §2).
     match (headers.get_mut(CACHE_STATUS), status) {
@@ -117,11 +118,11 @@ pub(crate) fn gateway<R: Body>(
     response
 }
 
-/// Sets a missing `Date` to the time of receipt ([RFC 9110 §6.6.1]).
+/// Sets a `Date` that is missing, or isn't one, to the time of receipt ([RFC 9110 §6.6.1]).
 ///
 /// [RFC 9110 §6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
 pub(crate) fn date(headers: &mut HeaderMap, received: Millis) {
-    if headers.contains_key(header::DATE) {
+    if dates::one(headers, &header::DATE, received).valid().is_some() {
         return;
     }
     // The last second that the format can write.

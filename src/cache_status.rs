@@ -116,12 +116,8 @@ impl Names {
         append(headers, value.as_ref());
     }
 
-    /// For an answer from an entry that the origin has confirmed.
-    pub(crate) fn validated(&self, why: Forward, refusal: Option<Refusal>) -> Option<HeaderValue> {
-        self.forwarded(why, Some(StatusCode::NOT_MODIFIED), refusal)
-    }
-
-    fn forwarded(
+    /// For a response of the origin, or one that it had a part in.
+    pub(crate) fn forwarded(
         &self,
         why: Forward,
         status: Option<StatusCode>,

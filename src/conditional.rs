@@ -107,12 +107,12 @@ pub(crate) fn is_strong(etag: &[u8]) -> bool {
 }
 
 /// An entity tag without its mark of weakness: what weak comparison compares ([RFC 9110 §8.8.3.2]). The mark counts
-/// before a quote only, in either case: elsewhere it may be part of a tag that lacks its quotes.
+/// before a quote only: elsewhere it may be part of a tag that lacks its quotes.
 ///
 /// [RFC 9110 §8.8.3.2]: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3.2
 pub(crate) fn opaque(etag: &[u8]) -> &[u8] {
     match etag {
-        [b'W' | b'w', b'/', tag @ ..] if tag.first() == Some(&b'"') => tag,
+        [b'W', b'/', tag @ ..] if tag.first() == Some(&b'"') => tag,
         _ => etag,
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Miss<S, P> {
     pub(crate) spare: Option<(S, P)>,
     /// A part of what the request is for is stored.
     pub(crate) partial: bool,
+    /// That part, if the origin may be asked for the rest.
+    pub(crate) incomplete: Option<Arc<Entry>>,
 }
 
 /// Fills a request waits for before it goes to the origin by itself: the first one, and that of one elected waiter.

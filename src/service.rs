@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use crate::answer::{self, How};
 use crate::body::CacheBody;
+use crate::conditional;
 use crate::drive::{self, Miss};
 use crate::entry::Entry;
 use crate::exchange;
@@ -131,6 +132,10 @@ impl<S, K> Cache<S, K> {
         };
         let (now, trust) = (shared.clock.now(), shared.purges.trust(route.rules.strict));
         let ask = Ask::of(&parts.headers);
+        if ask.preconditions && conditional::is_for_origin(&parts.headers) {
+            let mark = self.bypass(route, Bypass::Precondition);
+            return self.past(Request::from_parts(parts, body), mark);
+        }
         let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {
             Ok(entry) if ask.reuse(&entry, now) == Reuse::Fresh => {
                 route.stats.hit_memory();
@@ -220,6 +225,7 @@ impl<S, K> Cache<S, K> {
             ask: None,
             spare: None,
             partial: false,
+            incomplete: None,
         }
     }
 

@@ -19,8 +19,8 @@ use crate::body::CacheBody;
 use crate::drive::{Miss, Turn};
 use crate::entry::Entry;
 use crate::fallback::Fallback;
-use crate::policy::http::range;
 use crate::policy::http::request::{Ask, Reuse};
+use crate::policy::http::{combine, range};
 use crate::policy::{Refusal, Stale};
 use crate::purge::Validity;
 use crate::refresh::Look;
@@ -72,6 +72,9 @@ where
         && let Some(response) = miss.part(&ask).await
     {
         return Ok(response);
+    }
+    if ask.is_plain() {
+        miss.find_part();
     }
     if ask.only_if_cached {
         let (why, names) = (miss.why(), &miss.shared.names);
@@ -158,6 +161,18 @@ impl<S, P> Miss<S, P> {
             self.route.stats.hit_shared()
         }
         Some(self.answer(&entry, How::Hit))
+    }
+
+    /// Looks in memory for a part of what the request is for all of.
+    fn find_part(&mut self) {
+        if self.head.method != Method::GET || self.target.stale.is_some() {
+            return;
+        }
+        let (tiers, primary) = (&self.shared.tiers, self.target.primary.part());
+        let now = self.shared.clock.now();
+        let found = tiers.recall(&self.route, primary, &self.head.headers, now, self.trust).ok();
+        self.partial = found.is_some();
+        self.incomplete = found.filter(|part| combine::missing(&part.headers, part.body.len()).is_some());
     }
 
     /// Whether the answer will do for others who ask for the same, so that one fill is enough.

@@ -152,6 +152,6 @@ fn context(shared: &Arc<Shared>, route: &Arc<Route>, sent: Parts, asked: Millis)
         tags: tags.into(),
         stamp: shared.purges.stamp(),
         asked,
-        plan: Some(Plan { base: None, forward: Forward::Method }),
+        plan: Some(Plan { base: None, part: None, forward: Forward::Method }),
     })
 }

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use http::Request;
 use http::request::Parts;
+use http::{Request, header};
 
 use crate::cache_status::Forward;
+use crate::conditional::kept;
 use crate::drive::Miss;
 use crate::entry::Entry;
-use crate::policy::http::validate;
+use crate::policy::http::{combine, validate};
 
 /// What a fill under `Policy::http` goes by.
 pub(crate) struct Plan {
     /// The entry that the origin is asked to confirm.
     pub(crate) base: Option<Arc<Entry>>,
+    /// The part that the origin is asked to complete.
+    pub(crate) part: Option<Arc<Entry>>,
     /// Why the origin is asked.
     pub(crate) forward: Forward,
 }
@@ -27,19 +30,28 @@ impl<S, P> Miss<S, P> {
             // Those are the origin's to judge (RFC 9111 §4.3.2).
             validate::has_validator(&entry.headers) && !crate::conditional::is_for_origin(&parts.headers)
         });
-        let Some(base) = base else {
-            if refresh {
-                validate::strip(&mut parts.headers);
+        if refresh {
+            kept(&mut parts.headers, |name| *name != header::RANGE);
+        }
+        let mut plain = parts.clone();
+        validate::strip(&mut plain.headers);
+        let part = self.incomplete.take().filter(|_| base.is_none());
+        let rest = part.as_ref().and_then(|part| combine::missing(&part.headers, part.body.len()));
+        match (&base, rest) {
+            (Some(base), _) => validate::condition(&mut parts.headers, &base.headers),
+            (None, Some((range, if_range))) => {
+                parts.headers.insert(header::RANGE, range);
+                parts.headers.insert(header::IF_RANGE, if_range);
             }
-            return (Plan { base: None, forward }, None);
-        };
-        let spare = self.spare.take().map(|(inner, body)| {
-            let mut plain = parts.clone();
-            validate::strip(&mut plain.headers);
-            (inner, Request::from_parts(plain, body))
-        });
-        validate::condition(&mut parts.headers, &base.headers);
-        (Plan { base: Some(base), forward }, spare)
+            (None, None) => {
+                if refresh {
+                    parts.headers = plain.headers;
+                }
+                return (Plan { base: None, part: None, forward }, None);
+            }
+        }
+        let spare = self.spare.take().map(|(inner, body)| (inner, Request::from_parts(plain, body)));
+        (Plan { base, part, forward }, spare)
     }
 
     /// Why the request goes to the origin.

@@ -118,6 +118,16 @@ where
                     None => context.let_go(confirmed.base()),
                 },
                 Settled::Again(base) => context.let_go(&base),
+                Settled::Rest(part) => match context.complete(&part, &parts, body, started).await {
+                    Some(filled) => {
+                        context.route.stats.fill(started.elapsed());
+                        let response = context.completed(&filled.entry);
+                        lead.announce(End::Stored(filled));
+                        first.send(First::Answer(response)).ok();
+                        return;
+                    }
+                    None => context.let_go(&part),
+                },
                 Settled::Refused(refusal) => {
                     context.route.stats.fill(started.elapsed());
                     let failed = is_error(parts.status);

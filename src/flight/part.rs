@@ -1,13 +1,26 @@
-//! Parts of a response: stored apart from the whole, until they make one ([RFC 9111 §3.3]).
+//! Parts of a response: stored apart from the whole, until they make one ([RFC 9111 §3.3], §3.4).
 //!
 //! [RFC 9111 §3.3]: https://www.rfc-editor.org/rfc/rfc9111#section-3.3
 
-use bytes::Bytes;
-use http::{StatusCode, header};
+use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Response, StatusCode, header, response};
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::head::declared_length;
+use super::record::{Recording, Step};
 use super::{Context, Filled};
+use crate::answer::{self, How};
+use crate::body::CacheBody;
+use crate::clock::Millis;
+use crate::conditional::kept;
+use crate::entry::Entry;
 use crate::policy::Refusal;
+use crate::policy::http::combine::{Combined, combine};
 use crate::policy::http::range;
+use crate::route::RequestHead;
 use crate::store::Draft;
 
 impl Context {
@@ -16,17 +29,96 @@ impl Context {
         self.plan.is_some() && draft.parts.status == StatusCode::PARTIAL_CONTENT
     }
 
-    /// Stores a part.
+    /// Stores a part, together with the one that is stored already, if the two make one piece.
     pub(super) fn commit_part(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
-        let length = chunks.iter().map(Bytes::len).sum();
-        range::received_part(&draft.parts.headers, length).ok_or(Refusal::Status)?;
+        let body = joined(chunks);
+        range::received_part(&draft.parts.headers, body.len()).ok_or(Refusal::Status)?;
         let mut draft = draft.clone();
+        kept(&mut draft.parts.headers, |name| *name != header::RANGE);
         // Whoever asks for the same gets the same.
         if let Some(asked) = self.head.headers.get(header::RANGE) {
             draft.parts.headers.insert(header::RANGE, asked.clone());
         }
         let (tiers, primary) = (&self.shared.tiers, self.target.primary.part());
         let target = tiers.target(&self.route, primary, &self.head.headers);
+        if let Some(stored) = tiers.peek(&target.key)
+            && let Some(both) =
+                combine((&answer::stored_fields(&stored), &stored.body), (&draft.parts.headers, &body))
+        {
+            let mut whole = self.put_together(&stored, &draft.parts, both, draft.received)?;
+            if whole.draft.parts.status == StatusCode::OK {
+                return tiers.commit(&self.route, &self.target, &self.head, &whole.draft, &whole.body, None);
+            }
+            std::mem::swap(&mut draft, &mut whole.draft);
+            return tiers.commit(&self.route, &target, &self.head, &draft, &whole.body, None);
+        }
         tiers.commit(&self.route, &target, &self.head, &draft, chunks, None)
+    }
+
+    /// Takes what was missing of a part, and stores the whole. `None`: it doesn't fit.
+    pub(super) async fn complete<R: Body<Data = Bytes>>(
+        &self,
+        part: &Arc<Entry>,
+        parts: &response::Parts,
+        body: R,
+        started: Instant,
+    ) -> Option<Filled> {
+        let declared = declared_length(parts).ok()?;
+        let limit = self.route.rules.max_body;
+        let (mut recording, pieces) = Recording::new(body, declared, limit, &self.shared.recordings);
+        // The client gets the whole.
+        drop(pieces);
+        let Step::End(_) = self.last_step(&mut recording, started).await else { return None };
+        let rest = joined(recording.chunks());
+        let stored = answer::stored_fields(part);
+        let both = combine((&stored, &part.body), (&parts.headers, &rest))
+            .filter(|both| both.status == StatusCode::OK)?;
+        let whole = self.put_together(part, parts, both, self.shared.clock.now()).ok()?;
+        let filled = self.commit(&whole.draft, &whole.body).ok()?;
+        self.route.stats.stored();
+        Some(filled)
+    }
+
+    /// The answer from a whole that was completed.
+    pub(super) fn completed<R: Body>(&self, entry: &Entry) -> Response<CacheBody<R>> {
+        let now = self.shared.clock.now();
+        let RequestHead { method, headers, .. } = &*self.head;
+        let how = How::Fetched(self.forward(), StatusCode::PARTIAL_CONTENT, None);
+        answer::from_entry(entry, method, headers, now, how, &self.shared.names)
+    }
+
+    /// Two parts as a response that is to be stored.
+    fn put_together(
+        &self,
+        stored: &Entry,
+        newer: &response::Parts,
+        both: Combined,
+        received: Millis,
+    ) -> Result<Whole, Refusal> {
+        let mut parts = newer.clone();
+        (parts.status, parts.headers) = (both.status, both.headers);
+        // What the newer part says of its age holds for both.
+        if let Some(age) = newer.headers.get(header::AGE) {
+            parts.headers.insert(header::AGE, age.clone());
+        }
+        answer::date(&mut parts.headers, received);
+        let verdict = self.verdict(&self.head.method, &parts, received)?;
+        let mut draft = self.draft(parts, verdict, received)?;
+        self.inherit(stored, &mut draft);
+        Ok(Whole { draft, body: both.body })
+    }
+}
+
+/// What two parts make.
+struct Whole {
+    draft: Draft,
+    body: Vec<Bytes>,
+}
+
+/// Chunks as one piece; a single one isn't copied.
+fn joined(chunks: &[Bytes]) -> Bytes {
+    match chunks {
+        [only] => only.clone(),
+        many => many.concat().into(),
     }
 }

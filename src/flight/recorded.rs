@@ -106,7 +106,11 @@ impl Context {
     }
 
     /// Records to the end, or to that of the time for the fill.
-    async fn last_step<R: Body<Data = Bytes>>(&self, recording: &mut Recording<R>, started: Instant) -> Step {
+    pub(super) async fn last_step<R: Body<Data = Bytes>>(
+        &self,
+        recording: &mut Recording<R>,
+        started: Instant,
+    ) -> Step {
         let last = poll_fn(|cx| ready_steps(recording, cx).map_or(Poll::Pending, Poll::Ready));
         match timeout_at(self.deadline(started), last).await {
             Ok(step) => step,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, response};
+use http::{Method, Response, StatusCode, header, response};
 use http_body::Body;
 
 use super::{Context, End, Filled, Lead};
@@ -27,6 +27,8 @@ pub(super) enum Settled {
     Confirmed(Confirmed),
     /// It says so of a response that isn't stored.
     Again(Arc<Entry>),
+    /// It is what was missing of a part.
+    Rest(Arc<Entry>),
 }
 
 /// A stored response that the origin has confirmed.
@@ -51,6 +53,14 @@ impl Context {
             && parts.status == StatusCode::NOT_MODIFIED
         {
             return self.validated(base, parts);
+        }
+        if let Some(part) = self.plan.as_ref().and_then(|plan| plan.part.as_ref()) {
+            match parts.status {
+                StatusCode::PARTIAL_CONTENT => return Settled::Rest(Arc::clone(part)),
+                // The client asked for no range.
+                StatusCode::RANGE_NOT_SATISFIABLE => return Settled::Again(Arc::clone(part)),
+                _ => {}
+            }
         }
         if self.plan.is_some() && self.head.method == Method::HEAD {
             self.head_answered(parts);
@@ -91,7 +101,7 @@ impl Context {
     }
 
     /// The base's tags go on with it.
-    fn inherit(&self, base: &Entry, draft: &mut Draft) {
+    pub(super) fn inherit(&self, base: &Entry, draft: &mut Draft) {
         for tag in &base.tags {
             if !draft.request_tags.contains(tag) && !draft.response_tags.contains(tag) {
                 draft.response_tags.push(*tag);
@@ -124,7 +134,7 @@ impl Context {
         };
         let now = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
-        let how = How::Validated(self.forward(), unstored);
+        let how = How::Fetched(self.forward(), StatusCode::NOT_MODIFIED, unstored);
         let response = answer::from_entry(&filled.entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);
         lead.announce(End::Stored(filled));
@@ -163,6 +173,7 @@ impl Context {
         self.target.stale = None;
         if let Some(plan) = &mut self.plan {
             plan.base = None;
+            plan.part = None;
         }
     }
 
@@ -180,6 +191,11 @@ fn merged(base: &Entry, update: &response::Parts, received: Millis) -> response:
     // It was made now, if it doesn't say when.
     answer::date(&mut parts.headers, received);
     parts.status = base.status;
+    let ages: Vec<_> = update.headers.get_all(header::AGE).iter().cloned().collect();
     parts.headers = validate::merged(&answer::stored_fields(base), &parts.headers);
+    // For the verdict: it isn't stored.
+    for age in ages {
+        parts.headers.append(header::AGE, age);
+    }
     parts
 }

@@ -162,6 +162,9 @@ fn unescaped(argument: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text.collect())
 }
 
+/// An argument that can't be read: neither a number nor a name.
+const JUNK: &[u8] = b"\"";
+
 /// Name and argument of one directive after the other; no argument is an empty one. Quotes are taken off, escapes aren't.
 pub(super) struct Members<'a> {
     rest: &'a [u8],
@@ -197,17 +200,24 @@ impl<'a> Members<'a> {
         taken
     }
 
+    /// All up to the next comma, without its quotes; what stands behind a closing quote makes it [`JUNK`].
+    ///
     /// A quote that nothing closes is skipped as junk. Whatever quotes stand behind it are escaped, so none of them begins an
     /// argument, and the line is still read once only. What escapes without quotes is junk too.
     fn argument(&mut self) -> &'a [u8] {
-        if let Some((b'"', inside)) = self.rest.split_first()
-            && let Some((argument, rest)) = quoted(inside)
+        let mut inside = None;
+        if let Some((b'"', text)) = self.rest.split_first()
+            && let Some((argument, rest)) = quoted(text)
         {
             self.rest = rest;
-            return argument;
+            inside = Some(argument);
         }
-        let argument = self.take_while(|byte| !matches!(byte, b' ' | b'\t' | b',' | b';' | b'"'));
-        if argument.contains(&b'\\') { &[] } else { argument }
+        let outside = self.take_while(|byte| !matches!(byte, b',' | b'"')).trim_ascii();
+        match inside {
+            Some(argument) if outside.is_empty() => argument,
+            None if !outside.contains(&b'\\') && self.rest.first() != Some(&b'"') => outside,
+            _ => JUNK,
+        }
     }
 }
 

@@ -115,6 +115,17 @@ impl Tiers {
         }
     }
 
+    /// What memory has under a key that no purge has touched, fresh or not.
+    pub(crate) fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
+        match self.memory.get(key) {
+            Some(Cached::Entry(entry)) => {
+                let kept = self.purges.validity(&entry.stamp, &entry.tags) == Validity::Fresh;
+                kept.then_some(entry)
+            }
+            _ => None,
+        }
+    }
+
     /// Where a request's entry stands, as far as memory knows.
     pub(crate) fn target(&self, route: &Route, primary: Key, request: &HeaderMap) -> Target {
         let vary = match self.memory.get(&primary) {

@@ -36,11 +36,12 @@ pub(in crate::policy) fn explicit(
     if selected.targeted {
         return None;
     }
-    match dates::one(&response.headers, &EXPIRES, received) {
-        DateField::Absent => None,
-        DateField::Invalid => Some(0),
-        DateField::At(expires) => Some(since(date(&response.headers, received), expires).min(MAX_LIFETIME)),
-    }
+    // Of several lines the first counts.
+    let expires = response.headers.get(EXPIRES)?;
+    Some(match dates::parse(expires.as_bytes(), received) {
+        None => 0,
+        Some(expires) => since(date(&response.headers, received), expires).min(MAX_LIFETIME),
+    })
 }
 
 /// A lifetime that begins with the response's arrival, not with its making, counted from age 0.

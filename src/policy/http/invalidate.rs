@@ -44,11 +44,14 @@ pub(crate) fn is_same_resource(target: &Uri, host: Option<&[u8]>, response: &Hea
         .is_some_and(|uri| uri.path() == target.path() && uri.query() == target.query())
 }
 
-/// Whether a method is known to change nothing ([RFC 9110 §9.2.1], RFC 10008). All others invalidate.
+/// Whether a method is known to change nothing: by [RFC 9110 §9.2.1], RFC 10008, or the registry of methods. All others
+/// invalidate.
 ///
 /// [RFC 9110 §9.2.1]: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
 pub(crate) fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || method == "QUERY"
+    let others = ["QUERY", "PROPFIND", "REPORT", "SEARCH"];
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+        || others.contains(&method.as_str())
 }
 
 /// A reference as a URI on the target's origin; none if it is on another, or isn't a reference.

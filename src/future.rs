@@ -88,10 +88,15 @@ where
             StateProj::Past { origin, mark } => {
                 let mut response = ready!(origin.poll(cx))?.map(CacheBody::origin);
                 if let Some(Mark { reason, route, names }) = mark.take() {
+                    let is_http = route.as_ref().is_some_and(|route| route.rules.http.is_some());
                     if let Some(route) = route {
                         route.rules.tag_fields.strip(response.headers_mut());
                     }
-                    names.mark_bypass(response.headers_mut(), reason);
+                    let status = response.status();
+                    match is_http && reason == Bypass::Method {
+                        true => names.mark_method(response.headers_mut(), status),
+                        false => names.mark_bypass(response.headers_mut(), reason),
+                    }
                 }
                 Poll::Ready(Ok(response))
             }

@@ -47,7 +47,7 @@ where
         return Ok(response);
     }
     if let Some(response) = miss.while_revalidated_for(&ask) {
-        miss.refresh(Look::First, None);
+        miss.refresh_for(&ask, Look::First);
         return Ok(response);
     }
     if !miss.has_fresh()
@@ -65,7 +65,7 @@ where
         return Ok(response);
     }
     if let Some(response) = miss.while_revalidated_for(&ask) {
-        miss.refresh(Look::Done, None);
+        miss.refresh_for(&ask, Look::Done);
         return Ok(response);
     }
     if ask.range
@@ -187,6 +187,23 @@ impl<S, P> Miss<S, P> {
         match self.shared.flights.solo(self.shared.purges.stamp()) {
             Some((lead, waiter)) => Turn::Fill(lead, waiter),
             None => crate::drive::full(fallback),
+        }
+    }
+}
+
+impl<S, P, R> Miss<S, P>
+where
+    S: Service<http::Request<P>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    P: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    /// Refreshes what has answered, unless the client wants nothing of the origin.
+    fn refresh_for(self, ask: &Ask, look: Look) {
+        if !ask.only_if_cached {
+            self.refresh(look, None);
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::body::CacheBody;
 use crate::cache::Shared;
 use crate::cache_status::Forward;
 use crate::clock::Millis;
+use crate::conditional;
 use crate::flight::{Context, Failure, First};
 use crate::key;
 use crate::policy::http::invalidate;
@@ -83,7 +84,7 @@ fn passed<R: Body>(
     let mut response = response.map(CacheBody::origin);
     route.rules.tag_fields.strip(response.headers_mut());
     let status = response.status();
-    if reason == Bypass::Method {
+    if reason == Bypass::Method && route.rules.http.is_some() {
         shared.names.mark_method(response.headers_mut(), status);
     } else {
         shared.names.mark_bypass(response.headers_mut(), reason);
@@ -137,8 +138,13 @@ fn context(shared: &Arc<Shared>, route: &Arc<Route>, sent: Parts, asked: Millis)
     let method = sent.method.clone();
     let mut get = sent;
     get.method = Method::GET;
-    let key = route.primary_key(&get, None).ok()?;
-    let named = route.named_key(&get, None, &key);
+    // What describes the POST's content; a GET has none.
+    conditional::kept(&mut get.headers, |name| {
+        ![header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING].contains(name)
+    });
+    let read = route.rules.key_body.map(|_| &[][..]);
+    let key = route.primary_key(&get, read).ok()?;
+    let named = route.named_key(&get, read, &key);
     let (tags, tagged) = route.request_tags(&get, &named);
     let headers = route.visible(&get.headers).into_owned();
     Some(Context {

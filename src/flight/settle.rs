@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, header, response};
+use http::{HeaderName, Method, Response, StatusCode, header, response};
 use http_body::Body;
 
 use super::{Context, End, Filled, Lead};
 use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::clock::{Millis, millis};
+use crate::conditional;
 use crate::entry::{Entry, Windows};
 use crate::policy::http::validate::{self, Confirms};
 use crate::policy::{Refusal, Verdict};
@@ -29,6 +30,14 @@ pub(super) enum Settled {
     Again(Arc<Entry>),
     /// It is what was missing of a part.
     Rest(Arc<Entry>),
+}
+
+/// A stored response with newer fields.
+struct Update {
+    parts: response::Parts,
+    verdict: Result<Verdict, Refusal>,
+    /// What tells it from the resource's other variants.
+    fields: Result<Vec<HeaderName>, Refusal>,
 }
 
 /// A stored response that the origin has confirmed.
@@ -81,18 +90,60 @@ impl Context {
             return Settled::Again(Arc::clone(base));
         }
         let received = self.shared.clock.now();
-        let parts = merged(base, update, received);
-        let verdict = self.verdict(self.stored_method(), &parts, received);
-        let storable = verdict.map(drop);
+        let Update { parts, verdict, fields } = self.updated(base, update, received);
+        let storable = verdict.map(drop).and(fields.as_ref().map(drop).map_err(|refusal| *refusal));
         // Good for the requests that wait for it, and for no other.
         let unstored = Verdict { lifetime: 0, initial_age: 0, windows: Windows::default() };
         match self.draft(parts, verdict.unwrap_or(unstored), received) {
             Ok(mut draft) => {
+                draft.fields = fields.unwrap_or_default();
                 self.inherit(base, &mut draft);
                 Settled::Confirmed(Confirmed { base: Arc::clone(base), draft, storable })
             }
             Err(_) => Settled::Again(Arc::clone(base)),
         }
+    }
+
+    /// A stored response with the fields of one that is about it ([RFC 9111 §3.2]), and what they say.
+    ///
+    /// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+    fn updated(&self, base: &Entry, update: &response::Parts, received: Millis) -> Update {
+        let stored = answer::stored_fields(base);
+        let mut parts = update.clone();
+        // It was made now, if it doesn't say when.
+        answer::date(&mut parts.headers, received);
+        // `Connection` takes away fields that are read all the same.
+        let mut said = parts.clone();
+        conditional::kept(&mut said.headers, |name| *name != header::CONNECTION);
+        said.headers = validate::merged(&stored, &said.headers);
+        for age in update.headers.get_all(header::AGE) {
+            said.headers.append(header::AGE, age.clone());
+        }
+        said.status = base.status;
+        parts.status = base.status;
+        parts.headers = validate::merged(&stored, &parts.headers);
+
+        let mut verdict = self.verdict(self.stored_method(), &said, received);
+        if let Ok(verdict) = &mut verdict
+            && !said.headers.contains_key(header::CACHE_CONTROL)
+        {
+            // The base's own may have been of the connection: what it forbade stays forbidden.
+            verdict.windows.if_error = verdict.windows.if_error.min(base.windows.if_error);
+            verdict.windows.while_revalidate =
+                verdict.windows.while_revalidate.min(base.windows.while_revalidate);
+        }
+        let fields = crate::key::vary_fields(&said.headers).map(|mut fields| {
+            // The same goes for `Vary`.
+            if base.key != self.target.primary
+                && let Some(known) = &self.target.vary
+            {
+                let more: Vec<_> =
+                    known.fields.iter().filter(|name| !fields.contains(name)).cloned().collect();
+                fields.extend(more);
+            }
+            fields
+        });
+        Update { parts, verdict, fields }
     }
 
     /// The method whose response is stored.
@@ -148,8 +199,7 @@ impl Context {
     fn head_answered(&self, head: &response::Parts) {
         let Some(base) = self.target.stale.as_ref().filter(|_| head.status == StatusCode::OK) else { return };
         let received = self.shared.clock.now();
-        let mut parts = merged(base, head, received);
-        let mut verdict = self.verdict(self.stored_method(), &parts, received);
+        let Update { mut parts, mut verdict, fields } = self.updated(base, head, received);
         let matches = validate::head_matches(&base.headers, base.body.len() as u64, &head.headers);
         if !matches {
             parts.headers = answer::stored_fields(base);
@@ -157,7 +207,8 @@ impl Context {
                 Ok(Verdict { lifetime: 0, initial_age: millis(base.age(received)), windows: base.windows });
         }
         let draft = verdict.and_then(|verdict| self.draft(parts, verdict, received));
-        if let Ok(mut draft) = draft {
+        if let (Ok(mut draft), Ok(fields)) = (draft, fields) {
+            draft.fields = fields;
             self.inherit(base, &mut draft);
             if !matches {
                 // Nothing was confirmed.
@@ -181,21 +232,4 @@ impl Context {
     pub(super) fn unstored_entry(&self, draft: &Draft, body: &[Bytes]) -> Result<Filled, Refusal> {
         self.shared.tiers.share(&self.route, &self.target, &self.head, draft, body)
     }
-}
-
-/// A stored response with the fields of one that is about it ([RFC 9111 §3.2]).
-///
-/// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
-fn merged(base: &Entry, update: &response::Parts, received: Millis) -> response::Parts {
-    let mut parts = update.clone();
-    // It was made now, if it doesn't say when.
-    answer::date(&mut parts.headers, received);
-    parts.status = base.status;
-    let ages: Vec<_> = update.headers.get_all(header::AGE).iter().cloned().collect();
-    parts.headers = validate::merged(&answer::stored_fields(base), &parts.headers);
-    // For the verdict: it isn't stored.
-    for age in ages {
-        parts.headers.append(header::AGE, age);
-    }
-    parts
 }

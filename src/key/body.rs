@@ -17,6 +17,15 @@ pub(super) fn write<S: Sink>(
 ) -> Result<(), Bypass> {
     lines(Field::ContentType, &header::CONTENT_TYPE, headers, to)?;
     lines(Field::ContentEncoding, &header::CONTENT_ENCODING, headers, to)?;
+    // Seldom there: without them a key is what it was.
+    for (field, name) in [
+        (Field::ContentLanguage, header::CONTENT_LANGUAGE),
+        (Field::ContentLocation, header::CONTENT_LOCATION),
+    ] {
+        if headers.contains_key(&name) {
+            lines(field, &name, headers, to)?;
+        }
+    }
     let canonical = (canonical_json && is_plain_json(headers)).then(|| json::canonical(body)).flatten();
     match canonical {
         Some(canonical) => to.body(Form::CanonicalJson, &canonical),

@@ -126,6 +126,10 @@ pub(crate) enum Field {
     ForwardedQuery = 48,
     /// List: its query parameters that count.
     ForwardedParameters = 49,
+    /// List: the lines of `Content-Language`, where there are any.
+    ContentLanguage = 50,
+    /// List: the lines of `Content-Location`, where there are any.
+    ContentLocation = 51,
     // Of a variant.
     /// The key of the resource.
     PrimaryKey = 64,

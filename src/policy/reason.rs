@@ -144,6 +144,8 @@ reasons! {
         MinUses => "min-uses",
         /// A purge came while the service was at work.
         Overtaken => "overtaken",
+        /// It answers the request's own preconditions or range, and nobody else's request.
+        RequestConditions => "request-conditions",
         /// The request takes only what is stored (`only-if-cached`), and nothing is.
         OnlyIfCached => "only-if-cached",
         /// The service failed, and the response that is stored must not be used without it.
@@ -233,6 +235,7 @@ impl Refusal {
             | Self::MinUses
             | Self::Overtaken
             | Self::OnlyIfCached
+            | Self::RequestConditions
             | Self::Disconnected => false,
         }
     }

@@ -123,6 +123,13 @@ impl Rules {
     /// [`PolicyError::Field`] where entries would live longer than purges are remembered.
     pub(crate) fn check_remembered(&self, retention: Duration) -> Result<(), PolicyError> {
         let longest = millis(retention);
+        if let Some(http) = &self.http {
+            // What responses say of their lives is cut at the retention; that would cut the stale ones' whole life.
+            return match http.keep_stale > longest {
+                true => Err(error("keep_stale", "is over the handle's `redis.journal_retention`")),
+                false => Ok(()),
+            };
+        }
         let ttls = self.negative_ttl.values().map(|ttl| ("negative_ttl", *ttl));
         for (field, ttl) in std::iter::once(("ttl", self.ttl)).chain(ttls) {
             if ttl > longest {

@@ -5,7 +5,7 @@
 use http::header::{DATE, EXPIRES, HeaderMap, LAST_MODIFIED};
 use http::{StatusCode, response};
 
-use super::dates::{self, DateField};
+use super::dates;
 use crate::clock::{Millis, millis};
 use crate::policy::CacheTtl;
 use crate::policy::lifetime::MAX_LIFETIME;

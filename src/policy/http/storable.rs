@@ -62,6 +62,7 @@ impl HttpRules {
             None if directives.public || is_heuristic(response.status) => {
                 freshness::heuristic(headers, received)
             }
+            None if response.status.is_server_error() => return Err(Refusal::ServerError),
             None => return Err(Refusal::Status),
         };
         let lifetime = if directives.no_cache { 0 } else { lifetime };
@@ -107,20 +108,23 @@ fn admit_request(method: &Method, request: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether the status is one that may be stored, given a lifetime.
 ///
-/// A 304 and a 412 answer the preconditions of one request. A 206 is a part that was asked for, and whose place is known; how
+/// A 304 and a 412 answer the preconditions of one request, a 416 its range. A 206 is a part that was asked for, and whose place is known; how
 /// much of it came is for the caller. Those of [RFC 6585] must not be stored.
 ///
 /// [RFC 6585]: https://www.rfc-editor.org/rfc/rfc6585
 fn admit_status(request: &HeaderMap, response: &response::Parts) -> Result<(), Refusal> {
     const PRECONDITIONS: [http::HeaderName; 4] =
         [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
-    let stored = match response.status.as_u16() {
-        100..200 | 304 | 428 | 429 | 431 | 511 => false,
-        206 => request.contains_key(RANGE) && range::received_part(&response.headers, 1).is_some(),
-        412 => !PRECONDITIONS.iter().any(|field| request.contains_key(field)),
-        _ => true,
-    };
-    if stored { Ok(()) } else { Err(Refusal::Status) }
+    let asked = |fields: &[http::HeaderName]| fields.iter().any(|field| request.contains_key(field));
+    let is_part = || range::received_part(&response.headers, 1).is_some();
+    match response.status.as_u16() {
+        100..200 | 428 | 429 | 431 | 511 => Err(Refusal::Status),
+        206 if asked(&[RANGE]) && is_part() => Ok(()),
+        206 | 304 => Err(Refusal::RequestConditions),
+        412 if asked(&PRECONDITIONS) => Err(Refusal::RequestConditions),
+        416 if asked(&[RANGE]) => Err(Refusal::RequestConditions),
+        _ => Ok(()),
+    }
 }
 
 /// Whether no directive, and no credentials, forbid it.

@@ -18,10 +18,12 @@
 //! |---|---|
 //! | `server` | accepts connections, and ends them in order |
 //! | `client_stream` | a client's connection, which writes 1xx responses between hyper's bytes |
+//! | `informational` | what 1xx responses the upstream has sent, and for whom |
 //! | `request` | checks a request; from here on its target is a path and its `Host` is right |
 //! | the cache | sees every field of the request and of the response, the hop-by-hop ones too |
 //! | `upstream` | sends what the cache doesn't answer, with hop-by-hop fields removed |
 //! | `pool` | connections to the upstream; a request goes out once |
+//! | `upload`, `body` | the bodies of both ways, which must move on |
 //! | `response` | removes the hop-by-hop fields of what comes back, and tells of errors |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 

@@ -85,8 +85,8 @@ async fn a_connection_that_was_closed_while_idle_harms_no_request() {
 #[tokio::test]
 async fn an_http_1_0_upstream_gets_whole_requests() {
     let gateway = Gateway::start().await;
-    let mut client = gateway.client().await;
-    for _ in 0..2 {
+    let (mut client, mut open) = (gateway.client().await, Vec::new());
+    for _ in 0..10 {
         client
             .send("POST / HTTP/1.1\r\nHost: site\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
             .await;
@@ -98,7 +98,8 @@ async fn an_http_1_0_upstream_gets_whole_requests() {
         upstream.send("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok").await;
         assert_eq!(client.head().await.start(), "HTTP/1.1 200 OK");
         assert_eq!(client.read(2).await, "ok");
-        assert_eq!(upstream.rest().await, "", "it isn't kept");
+        // It says that it stays, and isn't used again: a body of unknown length can't be sent to it.
+        open.push(upstream);
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::program::Program;
 
@@ -39,6 +39,13 @@ impl Gateway {
     /// A client's connection.
     pub(crate) async fn client(&self) -> Peer {
         Peer::new(TcpStream::connect(self.program.address).await.unwrap())
+    }
+
+    /// A client's connection that takes little at a time.
+    pub(crate) async fn slow_client(&self) -> Peer {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 << 10).unwrap();
+        Peer::new(socket.connect(self.program.address).await.unwrap())
     }
 
     /// The next connection to the upstream.

@@ -23,8 +23,8 @@ use crate::upstream::Address;
 
 /// Connections that are kept for later requests.
 const MAX_IDLE: usize = 64;
-/// How long a connection is kept without a request. Most servers keep theirs for longer.
-const IDLE: Duration = Duration::from_secs(15);
+/// How long a connection is kept without a request. Servers keep theirs for five seconds and more.
+const IDLE: Duration = Duration::from_secs(4);
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 

@@ -142,8 +142,12 @@ impl<S, K> Cache<S, K> {
                 let (method, headers) = (&parts.method, &parts.headers);
                 let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
                 route.count(&response);
-                if route.rules.stale.refresh_is_due(&entry, now) {
-                    self.refresh(route, parts, (body, read.as_deref()), key, entry);
+                if route.rules.stale.refresh_is_due(&entry, now)
+                    && !ask.only_if_cached
+                    && let Some(target) = self.due(route, &parts, key, &entry)
+                {
+                    let miss = self.asking(route, parts, (body, read), target, Trust::Known, ask);
+                    miss.refresh(Look::First, Some(entry));
                 }
                 return ResponseFuture::hit(response);
             }
@@ -154,11 +158,28 @@ impl<S, K> Cache<S, K> {
             Err(target) => target,
         };
         route.stats.miss_memory();
+        let miss = self.asking(route, parts, (body, read), target, trust, ask);
+        ResponseFuture::driven(exchange::exchange(miss, ask))
+    }
+
+    /// A request under `Policy::http` that memory alone doesn't answer.
+    fn asking<B: Body>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        (body, read): (RequestBody<B>, Option<Bytes>),
+        target: Target,
+        trust: Trust,
+        ask: Ask,
+    ) -> Miss<S, RequestBody<B>>
+    where
+        S: Clone,
+    {
         let again = RequestBody::of(read.clone().unwrap_or_default());
         let mut miss = self.miss(route, parts, (body, read.as_deref()), target, trust);
         miss.ask = Some(ask);
         miss.spare = Some((self.inner.clone(), again));
-        ResponseFuture::driven(exchange::exchange(miss, ask))
+        miss
     }
 
     /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.
@@ -178,18 +199,23 @@ impl<S, K> Cache<S, K> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Send + 'static,
     {
+        if let Some(target) = self.due(route, &parts, primary, &entry) {
+            self.miss(route, parts, body, target, Trust::Known).refresh(Look::First, Some(entry));
+        }
+    }
+
+    /// Where the entry of such a hit stands, unless another refresh of it runs or failed just now.
+    fn due(&self, route: &Arc<Route>, parts: &Parts, primary: Key, entry: &Entry) -> Option<Target> {
         let shared = &self.layer.shared;
         // Asked again at each hit until the fill is done: what is cheap comes first.
         if !route::may_refresh(&parts.method, &parts.headers)
             || shared.failing.contains(&entry.key, shared.clock.now())
             || shared.flights.is_filling(&entry.key)
         {
-            return;
+            return None;
         }
         let target = shared.tiers.target(route, primary, &parts.headers);
-        if target.key == entry.key {
-            self.miss(route, parts, body, target, Trust::Known).refresh(Look::First, Some(entry));
-        }
+        (target.key == entry.key).then_some(target)
     }
 
     fn miss<P>(

@@ -1,5 +1,6 @@
 //! The way of a request under `Policy::http` that memory couldn't answer as it is, from top to bottom.
 
+mod begin;
 mod pass;
 mod plan;
 

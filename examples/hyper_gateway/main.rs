@@ -11,8 +11,9 @@
 //! | `ADDR` | `127.0.0.1:9110` | where to listen |
 //! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head, and for each part of a body |
 //! | `CLIENT_TIMEOUT` | 30 | seconds that a client may take for its next request's head, and for reading on |
+//! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
-//! and those of [`QueryCache::from_env`]. A request goes through the modules in this order:
+//! and those of [`CacheConfig::from_env`]. A request goes through the modules in this order:
 //!
 //! | module | what it does |
 //! |---|---|
@@ -39,6 +40,7 @@ mod body;
 mod error;
 mod response;
 
+use std::env::VarError;
 use std::error::Error;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -47,7 +49,7 @@ use std::time::Duration;
 use http::Method;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
-use tower_query_cache::{BodyKey, Policy, QueryCache};
+use tower_query_cache::{BodyKey, CacheConfig, Policy, QueryCache};
 
 use self::server::Server;
 use self::upstream::{Address, Upstream};
@@ -70,9 +72,14 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let upstream = std::env::var("UPSTREAM").map_err(|_| "UPSTREAM: give it, as in http://127.0.0.1:8000")?;
     let upstream = upstream.parse::<Address>().map_err(|error| format!("UPSTREAM: {error}"))?;
-    let upstream_patience = seconds("UPSTREAM_TIMEOUT", 60)?;
-    let client_patience = seconds("CLIENT_TIMEOUT", 30)?;
-    let cache = QueryCache::from_env()?;
+    let upstream_patience = Duration::from_secs(number("UPSTREAM_TIMEOUT", "seconds")?.unwrap_or(60).into());
+    let client_patience = Duration::from_secs(number("CLIENT_TIMEOUT", "seconds")?.unwrap_or(30).into());
+    let lookup_timeout = number("LOOKUP_TIMEOUT", "milliseconds")?;
+    let mut config = CacheConfig::from_env()?;
+    if let (Some(redis), Some(milliseconds)) = (&mut config.redis, lookup_timeout) {
+        redis.lookup_timeout = Duration::from_millis(milliseconds.into());
+    }
+    let cache = QueryCache::from_config(config)?;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
     let listener = TcpListener::bind(&address)
         .await
@@ -99,16 +106,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A number of seconds from the environment.
-fn seconds(name: &str, default: u32) -> Result<Duration, String> {
-    let seconds = match std::env::var(name) {
-        Err(_) => default,
+/// A number above 0 from the environment.
+fn number(name: &str, unit: &str) -> Result<Option<u32>, String> {
+    match std::env::var(name) {
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(format!("{name}: not UTF-8")),
         Ok(text) => match text.parse() {
-            Ok(seconds) if seconds > 0 => seconds,
-            _ => return Err(format!("{name}: {text:?} isn't a number of seconds above 0")),
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(format!("{name}: {text:?} isn't a number of {unit} above 0")),
         },
-    };
-    Ok(Duration::from_secs(seconds.into()))
+    }
 }
 
 /// What RFC 9111 allows a shared cache, and QUERY by its content.

@@ -35,8 +35,8 @@ pub(crate) struct Answer {
     pub(crate) together: usize,
     /// The connection ends after no more than the body, which stands for the start of a message.
     pub(crate) closes: bool,
-    /// What is sent instead to a request that has this field.
-    pub(crate) instead: Option<(&'static str, Box<Answer>)>,
+    /// What is sent instead to a request that has this field; of several the first counts.
+    pub(crate) instead: Vec<(&'static str, Answer)>,
 }
 
 /// A status with a body, dated now.
@@ -51,7 +51,7 @@ pub(crate) fn status(status: u16) -> Answer {
         delay: Duration::ZERO,
         together: 0,
         closes: false,
-        instead: None,
+        instead: Vec::new(),
     }
 }
 
@@ -137,7 +137,7 @@ impl Answer {
 
     /// This to a request that has the field.
     pub(crate) fn or_with(mut self, field: &'static str, answer: Self) -> Self {
-        self.instead = Some((field, Box::new(answer)));
+        self.instead.push((field, answer));
         self
     }
 

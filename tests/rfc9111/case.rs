@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::answer::{Answer, fresh};
+use crate::wire::HOST;
 
 /// Field lines in their order.
 pub(crate) type Fields = Vec<(String, String)>;
@@ -82,6 +83,7 @@ pub(crate) enum Check {
 #[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) method: &'static str,
+    pub(crate) host: &'static str,
     /// Follows the case's path.
     pub(crate) at: String,
     pub(crate) fields: Fields,
@@ -97,12 +99,16 @@ pub(crate) struct Step {
     pub(crate) behind: bool,
     /// Whether the claims may come true a little later.
     pub(crate) eventually: bool,
+    /// How long the origin's requests are counted after the answer.
+    pub(crate) watched: Duration,
     pub(crate) source: Source,
     pub(crate) status: Option<Vec<u16>>,
     pub(crate) body: Option<String>,
     pub(crate) body_is_open: bool,
     pub(crate) body_parts: Vec<String>,
     pub(crate) body_at_most: Option<usize>,
+    /// Whether no two answers have the same body.
+    pub(crate) apart: bool,
     pub(crate) fails: bool,
     pub(crate) interim: Option<Vec<u16>>,
     pub(crate) checks: Vec<Check>,
@@ -113,6 +119,7 @@ pub(crate) struct Step {
 pub(crate) fn method(method: &'static str) -> Step {
     Step {
         method,
+        host: HOST,
         at: String::new(),
         fields: Vec::new(),
         content: None,
@@ -122,12 +129,14 @@ pub(crate) fn method(method: &'static str) -> Step {
         optional: false,
         behind: false,
         eventually: false,
+        watched: Duration::ZERO,
         source: Source::Origin,
         status: None,
         body: None,
         body_is_open: false,
         body_parts: Vec::new(),
         body_at_most: None,
+        apart: false,
         fails: false,
         interim: None,
         checks: Vec::new(),
@@ -168,6 +177,11 @@ impl Step {
         self
     }
 
+    pub(crate) fn host(mut self, host: &'static str) -> Self {
+        self.host = host;
+        self
+    }
+
     pub(crate) fn content(mut self, content: &str) -> Self {
         self.content = Some(content.into());
         self
@@ -182,6 +196,12 @@ impl Step {
     pub(crate) fn times(mut self, copies: usize) -> Self {
         self.copies = copies;
         self
+    }
+
+    /// [`times`](Self::times), and each gets an answer of its own.
+    pub(crate) fn apart(mut self, copies: usize) -> Self {
+        self.apart = true;
+        self.times(copies)
     }
 
     /// What the origin answers. It must be asked exactly as often as there are answers.
@@ -218,6 +238,12 @@ impl Step {
     /// The claims may come true a little later. Such a step isn't forwarded in the end.
     pub(crate) fn eventually(mut self) -> Self {
         self.eventually = true;
+        self
+    }
+
+    /// The origin isn't asked in the next quarter of a second either.
+    pub(crate) fn and_quiet(mut self) -> Self {
+        self.watched = Duration::from_millis(250);
         self
     }
 

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::case::Case;
 use crate::run::Patience;
 use crate::support::RedisServer;
 use crate::support::program::Program;
 
-/// Tells whether a string value holds the argument.
-const FIND: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do \
-    if redis.call('TYPE', key).ok == 'string' and string.find(redis.call('GET', key), ARGV[1], 1, true) then \
-    return 1 end end return 0";
+/// The marks in all values.
+const MARKS: &str = "local marks = {} for _, key in ipairs(redis.call('KEYS', '*')) do \
+    if redis.call('TYPE', key).ok == 'string' then \
+    for mark in string.gmatch(redis.call('GETRANGE', key, 0, 65535), '<[%w_]+/%d+>') do \
+    marks[#marks + 1] = mark end end end return table.concat(marks, ' ')";
 
 /// Where entries are kept.
 #[derive(Clone, Copy, PartialEq)]
@@ -46,25 +49,27 @@ impl Tier {
 /// Gateways in front of one origin. Dropped, they are stopped.
 pub(crate) struct Gateways {
     programs: Vec<Program>,
-    redis: Option<Arc<RedisServer>>,
+    marks: Option<watch::Receiver<String>>,
 }
 
 impl Gateways {
     pub(crate) async fn start(tier: Tier, origin: SocketAddr) -> Self {
         let upstream = format!("http://{origin}");
-        tokio::task::spawn_blocking(move || {
+        let start = move || {
             let redis = (tier != Tier::Memory).then(RedisServer::start);
             let url = redis.as_ref().map(RedisServer::url);
             // A family has more entries than the default.
             let size = if tier == Tier::Redis { "1" } else { "100000" };
-            let mut variables = vec![("UPSTREAM", upstream.as_str()), ("LRU_CACHE_SIZE", size)];
+            // No lookup is a miss for want of time, however busy the machine is.
+            let mut variables =
+                vec![("UPSTREAM", upstream.as_str()), ("LRU_CACHE_SIZE", size), ("LOOKUP_TIMEOUT", "5000")];
             variables.extend(url.as_deref().map(|url| ("REDIS_URL", url)));
             let number = if tier == Tier::Two { 2 } else { 1 };
             let serve = |_| Program::serve("hyper_gateway", None, &variables);
-            Self { programs: (0..number).map(serve).collect(), redis: redis.map(Arc::new) }
-        })
-        .await
-        .unwrap()
+            ((0..number).map(serve).collect(), redis.map(Arc::new))
+        };
+        let (programs, redis) = tokio::task::spawn_blocking(start).await.unwrap();
+        Self { programs, marks: redis.map(marks) }
     }
 
     /// The gateway for a step.
@@ -74,18 +79,30 @@ impl Gateways {
 
     /// Waits until the shared tier, if there is one, holds a value with this mark.
     pub(crate) async fn written(&self, mark: &str, patience: Patience) {
-        let Some(redis) = &self.redis else { return };
-        let tries = match patience {
-            Patience::Short => 6,
-            Patience::Long => 80,
+        let Some(marks) = &self.marks else { return };
+        let wait = match patience {
+            Patience::Short => Duration::from_millis(150),
+            Patience::Long => Duration::from_secs(2),
         };
-        let (redis, mark) = (Arc::clone(redis), mark.to_owned());
-        let find = move || redis.call(&[b"EVAL", FIND.as_bytes(), b"0", mark.as_bytes()]);
-        for _ in 0..tries {
-            if tokio::task::spawn_blocking(find.clone()).await.unwrap() == b"1" {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
+        let mut marks = marks.clone();
+        // What rightly never comes is found by its answers.
+        let _ =
+            tokio::time::timeout(wait, marks.wait_for(|marks| marks.split(' ').any(|known| known == mark)))
+                .await;
     }
+}
+
+/// What the shared tier holds, read again and again by one reader for all cases: many would keep the server from its work.
+fn marks(redis: Arc<RedisServer>) -> watch::Receiver<String> {
+    let (sender, receiver) = watch::channel(String::new());
+    tokio::spawn(async move {
+        while !sender.is_closed() {
+            let redis = Arc::clone(&redis);
+            let read = move || redis.call(&[b"EVAL", MARKS.as_bytes(), b"0"]);
+            let marks = tokio::task::spawn_blocking(read).await.unwrap();
+            sender.send_replace(String::from_utf8(marks).unwrap());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    receiver
 }

@@ -20,6 +20,7 @@ mod gateway;
 mod run;
 mod cases;
 mod harness;
+mod mixed;
 
 /// A test for every tier.
 macro_rules! families {
@@ -64,9 +65,12 @@ families! {
     conditionals
     ranges
     partial
+    completion
     invalidation
     requests
     targeted
     methods
+    bursts
+    uris
     status
 }

@@ -47,17 +47,19 @@ pub(crate) struct Scripted {
     pub(crate) delay: Duration,
     /// How many requests of the case must have come.
     pub(crate) together: usize,
-    /// It waits until the script is released.
+    /// It waits until the script that it is of is released.
     pub(crate) held: bool,
-    /// What goes instead to a request that has this field.
-    pub(crate) instead: Option<(&'static str, Box<Scripted>)>,
+    /// What goes instead to a request that has this field; of several the first counts.
+    pub(crate) instead: Vec<(&'static str, Scripted)>,
 }
 
 #[derive(Default)]
 struct Script {
     answers: VecDeque<Scripted>,
     seen: Vec<Seen>,
-    released: bool,
+    /// How many scripts there were, and how many of them are released.
+    written: usize,
+    released: usize,
 }
 
 type Scripts = Arc<Mutex<HashMap<String, Script>>>;
@@ -93,12 +95,15 @@ impl Origin {
         let mut scripts = self.scripts.lock().unwrap();
         let script = scripts.entry(case.to_owned()).or_default();
         script.answers = answers.into();
-        script.released = false;
+        script.written += 1;
     }
 
     /// Lets the held answers of a case go.
     pub(crate) fn release(&self, case: &str) {
-        self.scripts.lock().unwrap().entry(case.to_owned()).or_default().released = true;
+        let mut scripts = self.scripts.lock().unwrap();
+        let script = scripts.entry(case.to_owned()).or_default();
+        script.released = script.written;
+        drop(scripts);
         self.changed.send_replace(());
     }
 
@@ -143,10 +148,10 @@ impl Connection {
             let (body, _) = message::body(&mut reader, &head, false).await?;
             let seen = Seen { head, body };
             let is_head = seen.method() == "HEAD";
-            let (case, answer) = self.next(seen);
+            let (case, written, answer) = self.next(seen);
             tokio::time::sleep(answer.delay).await;
             reached(&self.scripts, &self.changed, &case, |script| {
-                script.seen.len() >= answer.together && (script.released || !answer.held)
+                script.seen.len() >= answer.together && (script.released >= written || !answer.held)
             })
             .await;
             let stream = reader.get_mut();
@@ -162,8 +167,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Keeps a request; its case and what it gets.
-    fn next(&self, seen: Seen) -> (String, Scripted) {
+    /// Keeps a request; its case, the number of its script, and what it gets.
+    fn next(&self, seen: Seen) -> (String, usize, Scripted) {
         let path = seen.target().split("://").last().unwrap_or_default();
         let path = path.split_once('/').map_or(path, |(_, path)| path);
         let case = path.split(['/', '?']).next().unwrap_or_default().to_owned();
@@ -174,14 +179,14 @@ impl Connection {
             body: "unscripted".into(),
             ..Scripted::default()
         });
-        if let Some((field, instead)) = answer.instead.take()
-            && seen.head.all(field).next().is_some()
-        {
-            answer = *instead;
+        let has = |field: &str| seen.head.all(field).next().is_some();
+        if let Some(at) = answer.instead.iter().position(|(field, _)| has(field)) {
+            answer = answer.instead.swap_remove(at).1;
         }
         script.seen.push(seen);
+        let written = script.written;
         drop(scripts);
         self.changed.send_replace(());
-        (case, answer)
+        (case, written, answer)
     }
 }

@@ -1,5 +1,6 @@
 //! Runs cases against gateways, all at once, and gathers what fails.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -120,10 +121,15 @@ async fn once(
         origin.release(case);
         origin.reached(case, earlier + answers).await;
     }
+    tokio::time::sleep(step.watched).await;
     let seen = origin.seen(case);
     let mut faults = outcome.of_origin(seen.get(earlier..).unwrap_or_default());
     for reply in &replies {
         faults.extend(outcome.of_reply(reply));
+    }
+    let bodies: HashSet<_> = replies.iter().flatten().map(|reply| &reply.body).collect();
+    if step.apart && bodies.len() < replies.len() {
+        faults.push(format!("{} bodies in {} answers", bodies.len(), replies.len()));
     }
     let last = replies.into_iter().filter_map(Result::ok).next_back();
     (last.map(|reply| reply.head).unwrap_or_default(), faults)

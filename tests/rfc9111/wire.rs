@@ -5,7 +5,7 @@ use crate::case::{Fields, Step};
 use crate::origin::Scripted;
 use crate::template::{Template, now};
 
-/// The host that all requests are for.
+/// The host that requests are for.
 pub(crate) const HOST: &str = "site.test";
 
 fn lines(text: &mut String, template: &Template, fields: &Fields) {
@@ -17,10 +17,11 @@ fn lines(text: &mut String, template: &Template, fields: &Fields) {
 /// The request of a step.
 pub(crate) fn request(step: &Step, template: &Template) -> String {
     let mut text = format!(
-        "{} /{}{} HTTP/1.1\r\nHost: {HOST}\r\n",
+        "{} /{}{} HTTP/1.1\r\nHost: {}\r\n",
         step.method,
         template.name(),
-        template.fill(&step.at)
+        template.fill(&step.at),
+        step.host
     );
     lines(&mut text, template, &step.fields);
     if let Some(content) = &step.content {
@@ -39,7 +40,7 @@ pub(crate) fn mark(template: &Template, number: usize) -> String {
 /// The answer of this number, counted over the case.
 pub(crate) fn scripted(answer: &Answer, template: &Template, number: usize) -> Scripted {
     let instead =
-        answer.instead.as_ref().map(|(field, other)| (*field, Box::new(scripted(other, template, number))));
+        answer.instead.iter().map(|(field, other)| (*field, scripted(other, template, number))).collect();
     let scripted =
         Scripted { delay: answer.delay, together: answer.together, instead, ..Scripted::default() };
     if answer.closes {

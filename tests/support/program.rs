@@ -9,9 +9,10 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// Variables that the caller's environment must not bring in.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 18] = [
     "ADDR",
     "CLIENT_TIMEOUT",
+    "LOOKUP_TIMEOUT",
     "UPSTREAM",
     "UPSTREAM_TIMEOUT",
     "ADMIN_TOKEN",
@@ -43,7 +44,9 @@ fn built() -> &'static Path {
         for (name, on) in [
             ("default", cfg!(feature = "default")),
             ("redis", cfg!(feature = "redis")),
+            ("tls", cfg!(feature = "tls")),
             ("axum", cfg!(feature = "axum")),
+            ("encrypt", cfg!(feature = "encrypt")),
             ("test-util", cfg!(feature = "test-util")),
         ] {
             if on {

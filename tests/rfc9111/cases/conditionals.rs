@@ -154,10 +154,12 @@ fn forwarded() -> Vec<Case> {
                 get().hit(),
             ],
         ));
-        cases.push(case(
-            format!("s4_3_2_a_200_to_{name}_is_stored"),
-            [get().with(field, value).answer(fresh().tag("\"b\"")).sees(field, value), get().hit()],
-        ));
+        let answered = get().with(field, value).answer(fresh().tag("\"b\"")).sees(field, value);
+        cases.push(match code {
+            304 => case(format!("s4_3_2_a_200_to_{name}_is_stored"), [answered, get().hit()]),
+            // It goes past the cache.
+            _ => case(format!("s4_3_2_a_200_to_{name}_is_not_stored"), [answered, get().answer(fresh())]),
+        });
     }
     for (name, field, value) in
         [("if_match", "If-Match", "\"b\""), ("if_unmodified_since", "If-Unmodified-Since", "{-5000}")]

@@ -141,7 +141,14 @@ fn locations() -> Vec<Case> {
             over("with_a_query", "{path}/other?q", "/other?q", 200, false),
             over("with_303", "{path}/other", "/other", 303, false),
             over("of_another_host", "http://elsewhere.test{path}/other", "/other", 201, true),
-            over("of_another_scheme", "https://site.test{path}/other", "/other", 201, true),
+            // The request's own scheme isn't known: both may be meant.
+            over(
+                "of_another_scheme_where_none_is_known",
+                "https://site.test{path}/other",
+                "/other",
+                201,
+                false,
+            ),
             over("of_another_port", "http://site.test:8080{path}/other", "/other", 201, true),
             over("of_another_host_without_scheme", "//elsewhere.test{path}/other", "/other", 201, true),
             over("of_no_uri", "http://[", "/other", 201, true),

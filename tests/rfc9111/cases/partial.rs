@@ -8,7 +8,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// `first..=last` of `whole` under a tag, fresh.
-fn part(whole: &str, first: usize, last: usize, tag: &str) -> Answer {
+pub(super) fn part(whole: &str, first: usize, last: usize, tag: &str) -> Answer {
     status(206)
         .cc("max-age=60")
         .tag(tag)

@@ -7,8 +7,11 @@ use crate::case::{Case, case, get, head, method, not_reused, reused};
 const HEURISTIC: [u16; 11] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
 
 /// Final statuses that are cacheable with explicit freshness alone, known ones and others.
-const EXPLICIT: [u16; 19] =
-    [201, 202, 299, 302, 303, 307, 400, 401, 403, 422, 429, 499, 500, 502, 503, 504, 505, 599, 999];
+const EXPLICIT: [u16; 18] =
+    [201, 202, 299, 302, 303, 307, 400, 401, 403, 422, 499, 500, 502, 503, 504, 505, 599, 999];
+
+/// RFC 6585 §3 to §6: never to be stored.
+const NEVER: [u16; 4] = [428, 429, 431, 511];
 
 pub(crate) fn cases() -> Vec<Case> {
     [directives(), statuses(), authorization(), bodies(), heuristics()].concat()
@@ -107,7 +110,10 @@ fn statuses() -> Vec<Case> {
     let expiring = [404, 503, 599].map(|code| {
         reused(format!("s3_status_{code}_with_expires_is_reused"), status(code).with("Expires", "{+60}"))
     });
-    explicit.chain(expiring).collect()
+    let never = NEVER.map(|code| {
+        not_reused(format!("rfc6585_status_{code}_is_never_stored"), status(code).cc("public, max-age=60"))
+    });
+    explicit.chain(expiring).chain(never).collect()
 }
 
 fn heuristics() -> Vec<Case> {

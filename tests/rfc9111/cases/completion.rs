@@ -1,0 +1,448 @@
+//! Parts that are made whole, and wholes that parts and preconditions of others leave alone: RFC 9111 §3.3, §3.4 and §4.3,
+//! RFC 9110 §15.3.7.3.
+
+use super::partial::part;
+use crate::answer::{Answer, Framing, closes, fresh, not_modified, ok, stale, status};
+use crate::case::{Case, Check, Step, case, get, head};
+
+const WHOLE: &str = "0123456789";
+
+pub(crate) fn cases() -> Vec<Case> {
+    [completed(), not_completed(), combined(), left_alone(), refreshed()].concat()
+}
+
+/// `first..=last` under `"a"`.
+fn piece(first: usize, last: usize) -> Answer {
+    part(WHOLE, first, last, "\"a\"")
+}
+
+/// The first half is stored, and the whole is asked for.
+fn over(name: &str, steps: impl IntoIterator<Item = Step>) -> Case {
+    let first = get().range("bytes=0-4").answer(piece(0, 4));
+    case(name, [first].into_iter().chain(steps)).in_memory()
+}
+
+/// What asks for the rest.
+fn rest(answer: Answer) -> Step {
+    get().answer(answer).sees("Range", "bytes=5-").sees("If-Range", "\"a\"")
+}
+
+/// What asks for the rest, gets this, and asks once more for the whole.
+fn again(name: &str, answer: Answer) -> Case {
+    let whole = fresh().tag("\"b\"").body("another");
+    let second = rest(answer).answer(whole).status(200).body("another").absent("Content-Range");
+    let plain = second.sees_at(1, Check::Absent("Range")).sees_at(1, Check::Absent("If-Range"));
+    over(name, [plain, get().hit_of(3).status(200).body("another").absent("Content-Range")])
+}
+
+fn completed() -> Vec<Case> {
+    let whole = || get().hit().status(200).body(WHOLE).absent("Content-Range");
+    vec![
+        over(
+            "s3_4_the_rest_completes_a_part",
+            [
+                rest(piece(5, 9))
+                    .status(200)
+                    .body(WHOLE)
+                    .absent("Content-Range")
+                    .is("Content-Length", "10")
+                    .is("ETag", "\"a\"")
+                    .told("fwd=partial")
+                    .told("fwd-status=206"),
+                whole().is("Content-Length", "10").is("ETag", "\"a\""),
+                get().range("bytes=3-6").hit().status(206).body("3456").is("Content-Range", "bytes 3-6/10"),
+                head().hit().status(200).is("Content-Length", "10").absent("Content-Range"),
+            ],
+        ),
+        case(
+            "s3_4_the_start_completes_a_part",
+            [
+                get().range("bytes=5-9").answer(piece(5, 9)),
+                get()
+                    .answer(piece(0, 4))
+                    .sees("Range", "bytes=0-4")
+                    .sees("If-Range", "\"a\"")
+                    .status(200)
+                    .body(WHOLE),
+                whole(),
+            ],
+        )
+        .in_memory(),
+        over(
+            "s3_4_a_rest_of_more_than_is_missing_completes",
+            [rest(piece(3, 9)).status(200).body(WHOLE), whole()],
+        ),
+        over(
+            "s3_4_a_chunked_rest_completes",
+            [rest(piece(5, 9).framed(Framing::Chunked)).status(200).body(WHOLE), whole()],
+        ),
+        over(
+            "s3_4_the_newer_fields_count",
+            [
+                rest(piece(5, 9).with("X-New", "1").cc("odd")).status(200).body(WHOLE).is("X-New", "1"),
+                whole().is("X-New", "1"),
+            ],
+        ),
+        over(
+            "s3_4_the_age_of_the_rest_counts",
+            [rest(piece(5, 9).with("Age", "30")).status(200).body(WHOLE), whole().age(30..=40)],
+        ),
+        over(
+            "s3_4_a_rest_that_may_not_be_stored_completes_nothing_for_others",
+            [
+                rest(piece(5, 9).cc("no-store"))
+                    .answer(ok().cc("no-store").tag("\"a\"").body(WHOLE))
+                    .or_not()
+                    .status(200)
+                    .body(WHOLE),
+                get().answer(fresh().tag("\"b\"").body("another")).status(200).body("another"),
+            ],
+        ),
+    ]
+}
+
+fn not_completed() -> Vec<Case> {
+    vec![
+        over(
+            "s3_4_a_200_in_place_of_the_rest_replaces_the_part",
+            [
+                rest(fresh().tag("\"b\"").body("other")).status(200).body("other").told("fwd=partial"),
+                get().hit().status(200).body("other"),
+                get().range("bytes=0-3").hit().status(206).body("othe").is("Content-Range", "bytes 0-3/5"),
+            ],
+        ),
+        again("s3_4_a_rest_under_another_tag_is_not_used", part(WHOLE, 5, 9, "\"b\"")),
+        again("s3_4_a_rest_under_a_weak_tag_is_not_used", part(WHOLE, 5, 9, "W/\"a\"")),
+        again(
+            "s3_4_a_rest_without_a_tag_is_not_used",
+            status(206).cc("max-age=60").with("Content-Range", "bytes 5-9/10").body("56789"),
+        ),
+        again("s3_4_a_rest_with_a_gap_is_not_used", piece(6, 9)),
+        again("s3_4_a_rest_that_lacks_the_end_is_not_used", piece(5, 8)),
+        again("s3_4_a_rest_of_another_length_is_not_used", part("0123456789X", 5, 9, "\"a\"")),
+        again(
+            "s3_4_a_rest_without_its_place_is_not_used",
+            status(206).cc("max-age=60").tag("\"a\"").body("56789"),
+        ),
+        again(
+            "s3_4_a_rest_that_says_another_length_is_not_used",
+            status(206).cc("max-age=60").tag("\"a\"").with("Content-Range", "bytes 5-9/10").body("567"),
+        ),
+        again("s3_4_a_rest_that_breaks_off_is_not_used", piece(5, 9).framed(Framing::Short)),
+        again(
+            "s3_4_a_multipart_rest_is_not_used",
+            status(206)
+                .cc("max-age=60")
+                .tag("\"a\"")
+                .with("Content-Type", "multipart/byteranges; boundary=X")
+                .body("--X\r\nContent-Range: bytes 5-9/10\r\n\r\n56789\r\n--X--\r\n"),
+        ),
+        again(
+            "http_15_5_17_a_416_to_the_rest_is_not_the_clients",
+            status(416).cc("max-age=60").with("Content-Range", "bytes */3"),
+        ),
+        over(
+            "s3_4_a_404_in_place_of_the_rest_is_the_answer",
+            [rest(status(404)).status(404), get().answer(fresh()).status(200)],
+        ),
+        over(
+            "s3_4_a_503_in_place_of_the_rest_is_the_answer",
+            [rest(status(503)).status(503), get().answer(fresh()).or_not().status(200).any_body()],
+        ),
+        over(
+            "s3_4_a_closed_connection_in_place_of_the_rest",
+            [rest(closes()).status_in(&[502, 504]).any_body(), get().answer(fresh()).status(200)],
+        ),
+        case(
+            "s3_4_a_part_from_the_middle_is_not_completed",
+            [
+                get().range("bytes=3-5").answer(piece(3, 5)),
+                get().answer(fresh().tag("\"a\"").body(WHOLE)).sees_no("Range").status(200).body(WHOLE),
+                get().hit().body(WHOLE),
+            ],
+        ),
+        case(
+            "s3_4_a_part_of_an_unknown_whole_is_not_completed",
+            [
+                get().range("bytes=0-4").answer(
+                    status(206)
+                        .cc("max-age=60")
+                        .tag("\"a\"")
+                        .with("Content-Range", "bytes 0-4/*")
+                        .body("01234"),
+                ),
+                get().answer(fresh().tag("\"a\"").body(WHOLE)).sees_no("Range").status(200).body(WHOLE),
+            ],
+        ),
+        over(
+            "s3_4_no_rest_is_asked_for_with_no_cache",
+            [get().cc("no-cache").answer(fresh().tag("\"b\"").body("another")).sees_no("Range").status(200)],
+        ),
+        over(
+            "s3_4_no_rest_is_asked_for_with_a_precondition",
+            [get()
+                .with("If-None-Match", "\"z\"")
+                .answer(fresh().tag("\"b\"").body("another"))
+                .sees_no("Range")
+                .sees("If-None-Match", "\"z\"")
+                .status(200)
+                .body("another")],
+        ),
+        over(
+            "s3_3_a_part_is_no_answer_to_only_if_cached",
+            [get().cc("only-if-cached").hit().status(504).any_body()],
+        ),
+        over(
+            "s3_3_a_part_answers_only_if_cached_for_itself",
+            [get().cc("only-if-cached").range("bytes=1-2").hit().status(206).body("12")],
+        ),
+    ]
+}
+
+fn combined() -> Vec<Case> {
+    let asks = |range: &'static str, answer: Answer| get().range(range).answer(answer);
+    vec![
+        over(
+            "s3_4_two_parts_that_touch_are_one",
+            [asks("bytes=5-9", piece(5, 9)), get().hit().status(200).body(WHOLE).absent("Content-Range")],
+        ),
+        over(
+            "s3_4_two_parts_that_overlap_are_one",
+            [
+                asks("bytes=3-9", piece(3, 9)).body("3456789").is("Content-Range", "bytes 3-9/10"),
+                get().hit().status(200).body(WHOLE),
+            ],
+        ),
+        over(
+            "s3_4_what_two_parts_make_answers_ranges_across_them",
+            [
+                asks("bytes=5-7", piece(5, 7)).body("567").is("Content-Range", "bytes 5-7/10"),
+                get().range("bytes=3-6").hit().status(206).body("3456").is("Content-Range", "bytes 3-6/10"),
+            ],
+        ),
+        over(
+            "s3_4_three_parts_make_the_whole",
+            [
+                asks("bytes=5-7", piece(5, 7)),
+                asks("bytes=8-", piece(8, 9)),
+                get().hit().status(200).body(WHOLE),
+            ],
+        ),
+        over(
+            "s3_4_parts_with_a_gap_between_are_two",
+            [
+                asks("bytes=7-9", piece(7, 9)),
+                get().range("bytes=4-7").answer(piece(4, 7)).status(206).body("4567"),
+            ],
+        ),
+        over(
+            "s3_4_parts_of_two_lengths_are_two",
+            [
+                asks("bytes=5-9", part("0123456789X", 5, 9, "\"a\"")),
+                get()
+                    .answer(fresh().tag("\"b\"").body("another").or_with("Range", closes()))
+                    .or_not()
+                    .status_in(&[200, 502])
+                    .any_body(),
+            ],
+        ),
+        over(
+            "s3_3_the_whole_follows_its_part",
+            [
+                asks("bytes=5-", fresh().tag("\"a\"").body(WHOLE)).status(200).body(WHOLE),
+                get().hit().status(200).body(WHOLE),
+                get().range("bytes=1-2").hit().status(206).body("12"),
+            ],
+        ),
+        over(
+            "s3_3_a_304_with_if_none_match_is_judged_by_the_part",
+            [get().range("bytes=0-4").with("If-None-Match", "\"a\"").hit().status(304)],
+        ),
+    ]
+}
+
+/// A whole without validators, so that what clients ask goes on as it is.
+fn left_alone() -> Vec<Case> {
+    let bare = || get().answer(fresh().body(WHOLE));
+    vec![
+        case(
+            "s4_3_2_a_304_to_a_client_leaves_the_whole",
+            [
+                bare(),
+                get()
+                    .cc("no-cache")
+                    .with("If-None-Match", "\"z\"")
+                    .answer(not_modified().tag("\"z\"").cc("max-age=60"))
+                    .sees("If-None-Match", "\"z\"")
+                    .status(304),
+                get().hit_of(1),
+            ],
+        ),
+        case(
+            "s4_3_2_a_304_to_a_clients_date_leaves_the_whole",
+            [
+                bare(),
+                get()
+                    .cc("no-cache")
+                    .with("If-Modified-Since", "{-1000}")
+                    .answer(not_modified())
+                    .sees("If-Modified-Since", "{-1000}")
+                    .status(304),
+                get().hit_of(1),
+            ],
+        ),
+        case(
+            "s3_3_a_206_to_a_client_leaves_the_whole",
+            [
+                bare(),
+                get().cc("no-cache").range("bytes=2-4").answer(piece(2, 4)).status(206).body("234"),
+                get().hit_of(1),
+            ],
+        ),
+        case(
+            "http_15_5_17_a_416_to_a_client_leaves_the_whole",
+            [
+                bare(),
+                get()
+                    .cc("no-cache")
+                    .range("bytes=50-")
+                    .answer(status(416).cc("max-age=60").with("Content-Range", "bytes */10"))
+                    .status(416),
+                get().hit_of(1),
+            ],
+        ),
+        case(
+            "http_15_5_17_a_416_with_freshness_is_no_answer_to_others",
+            [
+                get()
+                    .range("bytes=50-")
+                    .answer(status(416).cc("max-age=60").with("Content-Range", "bytes */10"))
+                    .status(416),
+                get().range("bytes=50-").answer(status(416).with("Content-Range", "bytes */10")).status(416),
+                get().answer(fresh()).status(200),
+                get().hit(),
+            ],
+        ),
+        case(
+            "http_15_5_13_a_412_with_freshness_leaves_the_whole",
+            [
+                get().answer(fresh().tag("\"a\"")),
+                get().with("If-Match", "\"b\"").answer(status(412).cc("max-age=60")).status(412),
+                get().hit_of(1),
+            ],
+        ),
+        case(
+            "s4_3_2_a_304_to_a_client_leaves_a_stale_whole",
+            [
+                get().answer(ok().cc("max-age=1").undated()),
+                get()
+                    .after(2100)
+                    .with("If-None-Match", "\"z\"")
+                    .answer(not_modified().tag("\"z\""))
+                    .sees("If-None-Match", "\"z\"")
+                    .status(304),
+                get()
+                    .answer(closes())
+                    .status(200)
+                    .body("s4_3_2_a_304_to_a_client_leaves_a_stale_whole answer 1"),
+            ],
+        ),
+        case(
+            "s3_3_a_part_does_not_replace_a_stale_whole",
+            [
+                get().answer(ok().cc("max-age=1").undated().body(WHOLE)),
+                get().after(2100).range("bytes=2-4").answer(piece(2, 4)).status(206).body("234"),
+                get()
+                    .answer(closes().or_with("Range", closes()))
+                    .status(200)
+                    .body(WHOLE)
+                    .absent("Content-Range"),
+            ],
+        ),
+        case(
+            "s4_3_5_head_leaves_a_part",
+            [
+                get().range("bytes=0-4").answer(piece(0, 4)),
+                head().answer(fresh().tag("\"a\"").body(WHOLE)).status(200),
+                get().range("bytes=1-2").hit_of(1).status(206).body("12"),
+            ],
+        ),
+    ]
+}
+
+/// Answers to ranges of an entry that is stale.
+fn refreshed() -> Vec<Case> {
+    let swr = || stale("stale-while-revalidate=600").body(WHOLE);
+    vec![
+        case(
+            "rfc5861_3_the_refresh_of_a_range_is_of_the_whole",
+            [
+                get().answer(swr()),
+                get()
+                    .range("bytes=2-4")
+                    .hit_before(fresh().tag("\"b\"").body("abcdefghij"))
+                    .sees_no("Range")
+                    .sees("If-None-Match", "\"a\"")
+                    .status(206)
+                    .body("234"),
+                get().hit_of(2).eventually(),
+            ],
+        ),
+        case(
+            "rfc5861_3_the_refresh_of_a_range_with_if_range_is_of_the_whole",
+            [
+                get().answer(swr()),
+                get()
+                    .range("bytes=2-4")
+                    .with("If-Range", "\"a\"")
+                    .hit_before(fresh().tag("\"b\"").body("abcdefghij"))
+                    .sees_no("Range")
+                    .sees_no("If-Range")
+                    .status(206)
+                    .body("234"),
+                get().hit_of(2).eventually(),
+            ],
+        ),
+        case(
+            "rfc5861_3_the_refresh_of_a_precondition_is_by_the_entry",
+            [
+                get().answer(swr()),
+                get()
+                    .with("If-None-Match", "\"a\"")
+                    .hit_before(not_modified().tag("\"a\"").cc("max-age=60"))
+                    .sees("If-None-Match", "\"a\"")
+                    .status(304),
+                get().hit_of(1).age(0..=5).eventually(),
+            ],
+        ),
+        case(
+            "s5_2_1_7_only_if_cached_begins_no_refresh",
+            [
+                get().answer(swr()),
+                get().cc("only-if-cached").hit().status_in(&[200, 504]).any_body().and_quiet(),
+                get().hit_before(fresh()),
+            ],
+        ),
+        case(
+            "s4_2_4_a_range_of_a_stale_whole_where_the_origin_is_gone",
+            [
+                get().answer(stale("").body(WHOLE)),
+                get().range("bytes=2-4").answer(closes()).status(206).body("234"),
+            ],
+        ),
+        case(
+            "s4_3_4_a_200_in_answer_to_a_range_replaces_the_stale_whole",
+            [
+                get().answer(stale("").body(WHOLE)),
+                get()
+                    .range("bytes=2-4")
+                    .answer(fresh().tag("\"b\"").body("abcdefghij"))
+                    .sees_no("Range")
+                    .status_in(&[200, 206])
+                    .any_body()
+                    .body_has("cde"),
+                get().hit().body("abcdefghij").status(200),
+            ],
+        ),
+    ]
+}

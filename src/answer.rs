@@ -118,6 +118,14 @@ pub(crate) fn gateway<R: Body>(
     response
 }
 
+/// An answer that the cache itself must give to a request that goes no further.
+pub(crate) fn unasked<R: Body>(status: StatusCode, reason: Refusal, names: &Names) -> Response<CacheBody<R>> {
+    let mut response = Response::new(CacheBody::whole(Bytes::new()));
+    *response.status_mut() = status;
+    names.mark_unasked(response.headers_mut(), reason);
+    response
+}
+
 /// Sets a `Date` that is missing, or isn't one, to the time of receipt ([RFC 9110 §6.6.1]).
 ///
 /// [RFC 9110 §6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1

@@ -116,6 +116,11 @@ impl Names {
         append(headers, value.as_ref());
     }
 
+    /// Marks an answer that is neither from an entry nor of the origin.
+    pub(crate) fn mark_unasked(&self, headers: &mut HeaderMap, reason: Refusal) {
+        append(headers, self.of(|name| format!("{name}; detail={reason}")).as_ref());
+    }
+
     /// For a response of the origin, or one that it had a part in.
     pub(crate) fn forwarded(
         &self,

@@ -25,6 +25,7 @@ mod drive;
 mod exchange;
 mod look;
 mod refresh;
+mod origin;
 mod fallback;
 mod store;
 mod entry;

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::answer::{self, How};
 use crate::body::CacheBody;
-use crate::conditional;
+use crate::cache::Shared;
 use crate::drive::{self, Miss};
 use crate::entry::Entry;
 use crate::exchange;
@@ -21,7 +21,6 @@ use crate::future::{Mark, ResponseFuture};
 use crate::key::{self, Key};
 use crate::layer::CacheLayer;
 use crate::policy::http::invalidate;
-use crate::policy::http::request::{Ask, Reuse};
 use crate::policy::{BodyKey, Bypass, HeadKey};
 use crate::purge::Trust;
 use crate::refresh::Look;
@@ -42,6 +41,18 @@ pub struct Cache<S, K = HeadKey> {
 impl<S, K> Cache<S, K> {
     pub(crate) const fn new(inner: S, layer: CacheLayer<K>) -> Self {
         Self { inner, layer }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.layer.shared
+    }
+
+    /// A clone of the service behind the cache, not yet ready.
+    pub(crate) fn inner(&self) -> S
+    where
+        S: Clone,
+    {
+        self.inner.clone()
     }
 
     /// The request's policy; why it goes past the cache, if it does. `None` inside: the cache is off.
@@ -65,7 +76,7 @@ impl<S, K> Cache<S, K> {
     }
 
     /// Looks in memory, and goes on from there. `read` is the request's body, if it is part of the key.
-    fn begin<P, R>(
+    pub(crate) fn begin<P, R>(
         &self,
         route: &Arc<Route>,
         parts: Parts,
@@ -105,62 +116,6 @@ impl<S, K> Cache<S, K> {
         }
     }
 
-    /// As [`begin`](Self::begin), by the rules of the request's policy.
-    fn begin_keyed<B, R>(
-        &self,
-        route: &Arc<Route>,
-        parts: Parts,
-        body: RequestBody<B>,
-        read: Option<Bytes>,
-    ) -> ResponseFuture<S, Request<RequestBody<B>>, R>
-    where
-        S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        B: Body + Send + 'static,
-        B::Error: Send + 'static,
-        R: Body<Data = Bytes> + Send + 'static,
-        R::Error: Send + 'static,
-    {
-        if route.rules.http.is_none() {
-            return self.begin(route, parts, body, read.as_deref());
-        }
-        let shared = &self.layer.shared;
-        let key = match route.primary_key(&parts, read.as_deref()) {
-            Ok(key) => key,
-            Err(reason) => return self.past(Request::from_parts(parts, body), self.bypass(route, reason)),
-        };
-        let (now, trust) = (shared.clock.now(), shared.purges.trust(route.rules.strict));
-        let ask = Ask::of(&parts.headers);
-        if ask.preconditions && conditional::is_for_origin(&parts.headers) {
-            let mark = self.bypass(route, Bypass::Precondition);
-            return self.past(Request::from_parts(parts, body), mark);
-        }
-        let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {
-            Ok(entry) if ask.reuse(&entry, now) == Reuse::Fresh => {
-                route.stats.hit_memory();
-                let (method, headers) = (&parts.method, &parts.headers);
-                let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
-                route.count(&response);
-                if route.rules.stale.refresh_is_due(&entry, now) {
-                    self.refresh(route, parts, (body, read.as_deref()), key, entry);
-                }
-                return ResponseFuture::hit(response);
-            }
-            Ok(entry) => {
-                let target = shared.tiers.target(route, key, &parts.headers);
-                Target { stale: Some(entry), known: true, ..target }
-            }
-            Err(target) => target,
-        };
-        route.stats.miss_memory();
-        let again = RequestBody::of(read.clone().unwrap_or_default());
-        let mut miss = self.miss(route, parts, (body, read.as_deref()), target, trust);
-        miss.ask = Some(ask);
-        miss.spare = Some((self.inner.clone(), again));
-        ResponseFuture::driven(exchange::exchange(miss, ask))
-    }
-
     /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.
     #[cold]
     fn refresh<P, R>(
@@ -178,21 +133,32 @@ impl<S, K> Cache<S, K> {
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Send + 'static,
     {
+        if let Some(target) = self.due(route, &parts, primary, &entry) {
+            self.miss(route, parts, body, target, Trust::Known).refresh(Look::First, Some(entry));
+        }
+    }
+
+    /// Where the entry of such a hit stands, unless another refresh of it runs or failed just now.
+    pub(crate) fn due(
+        &self,
+        route: &Arc<Route>,
+        parts: &Parts,
+        primary: Key,
+        entry: &Entry,
+    ) -> Option<Target> {
         let shared = &self.layer.shared;
         // Asked again at each hit until the fill is done: what is cheap comes first.
         if !route::may_refresh(&parts.method, &parts.headers)
             || shared.failing.contains(&entry.key, shared.clock.now())
             || shared.flights.is_filling(&entry.key)
         {
-            return;
+            return None;
         }
         let target = shared.tiers.target(route, primary, &parts.headers);
-        if target.key == entry.key {
-            self.miss(route, parts, body, target, Trust::Known).refresh(Look::First, Some(entry));
-        }
+        (target.key == entry.key).then_some(target)
     }
 
-    fn miss<P>(
+    pub(crate) fn miss<P>(
         &self,
         route: &Arc<Route>,
         parts: Parts,
@@ -230,7 +196,7 @@ impl<S, K> Cache<S, K> {
     }
 
     /// Counts a bypass.
-    fn bypass(&self, route: &Arc<Route>, reason: Bypass) -> Option<Mark> {
+    pub(crate) fn bypass(&self, route: &Arc<Route>, reason: Bypass) -> Option<Mark> {
         route.bypassed(reason);
         let names = Arc::clone(&self.layer.shared.names);
         Some(Mark { reason, route: Some(Arc::clone(route)), names })
@@ -264,7 +230,11 @@ impl<S, K> Cache<S, K> {
         }
     }
 
-    fn past<Q, R>(&self, request: Request<Q>, mark: Option<Mark>) -> ResponseFuture<S, Request<Q>, R>
+    pub(crate) fn past<Q, R>(
+        &self,
+        request: Request<Q>,
+        mark: Option<Mark>,
+    ) -> ResponseFuture<S, Request<Q>, R>
     where
         S: Service<Request<Q>> + Clone,
         R: Body,

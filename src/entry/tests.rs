@@ -19,7 +19,7 @@ const TAG_COUNT: usize = 71;
 const AFTER_TAGS: usize = TAG_COUNT + 1 + 2 * 8;
 
 /// Where the entry's own numbers stand.
-const STATUS: usize = AFTER_TAGS + 40;
+const STATUS: usize = AFTER_TAGS + 48;
 const HEADER_COUNT: usize = STATUS + 2;
 const BODY_LENGTH: usize = HEADER_COUNT + 2;
 const FIRST_HEADER: usize = BODY_LENGTH + 8;
@@ -111,7 +111,7 @@ fn the_first_version_stays_readable() {
     bytes.extend_from_slice(&[5; 32]);
     bytes.extend_from_slice(&[6; 16]);
     bytes.extend_from_slice(b"\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x02");
-    for number in [9_u64, u64::MAX, 1, 2, 3, 4, 5] {
+    for number in [9_u64, u64::MAX, 1, 2, 3, 4, 5, 6] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(b"\xc8\0\x01\0\x02\0\0\0\0\0\0\0\x04\0\x01\0\0\0etagxok");
@@ -337,13 +337,13 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
 proptest! {
     #[test]
     fn what_goes_in_comes_out(
-        headers in header_map(), chunks in chunks(), key: [u8; 32], status in 100_u16..=999, times: [u64; 5],
+        headers in header_map(), chunks in chunks(), key: [u8; 32], status in 100_u16..=999, times: [u64; 6],
         stamp: ([u8; 16], u64, u64), tags in proptest::collection::vec(any::<u64>().prop_map(Tag::from_bits), 0..=35),
     ) {
         let stamp = Stamp::foreign(Epoch::from_bytes(stamp.0), JournalId::new(stamp.1, stamp.2));
         let key = Key::from_bytes(key);
-        let [stored_at, initial_age, lifetime, while_revalidate, if_error] = times;
-        let windows = Windows { while_revalidate, if_error, revalidate: 0 };
+        let [stored_at, initial_age, lifetime, while_revalidate, if_error, revalidate] = times;
+        let windows = Windows { while_revalidate, if_error, revalidate };
         let status = StatusCode::from_u16(status).expect("a good status");
         let head = EntryHead { key: &key, status, headers: &headers, stored_at, initial_age, lifetime, windows, stamp, tags: &tags };
         let body: Vec<Bytes> = chunks.iter().cloned().map(Bytes::from).collect();

@@ -1,5 +1,6 @@
 //! The way of a request under `Policy::http` that memory couldn't answer as it is, from top to bottom.
 
+mod begin;
 mod pass;
 mod plan;
 
@@ -53,9 +54,12 @@ where
     if !miss.has_fresh()
         && let Some(entry) = miss.look_up().await
     {
-        match miss.reuse(&ask, entry) {
+        match miss.reuse(&ask, Arc::clone(&entry)) {
             Some(response) => {
                 miss.route.stats.hit_shared();
+                if miss.is_due(&entry) && !ask.only_if_cached {
+                    miss.refresh(Look::Done, Some(entry));
+                }
                 return Ok(response);
             }
             None => miss.route.stats.miss_shared(),
@@ -77,9 +81,8 @@ where
         miss.find_part();
     }
     if ask.only_if_cached {
-        let (why, names) = (miss.why(), &miss.shared.names);
         miss.route.stats.refused(Refusal::OnlyIfCached);
-        return Ok(answer::gateway(StatusCode::GATEWAY_TIMEOUT, why, Refusal::OnlyIfCached, names));
+        return Ok(answer::unasked(StatusCode::GATEWAY_TIMEOUT, Refusal::OnlyIfCached, &miss.shared.names));
     }
     let mut fallback = miss.fallback();
     fallback.barred = ask.no_cache;
@@ -172,7 +175,12 @@ impl<S, P> Miss<S, P> {
         let now = self.shared.clock.now();
         let found = tiers.recall(&self.route, primary, &self.head.headers, now, self.trust).ok();
         self.partial = found.is_some();
-        self.incomplete = found.filter(|part| combine::missing(&part.headers, part.body.len()).is_some());
+        let rules = &self.route.rules;
+        self.incomplete = found.filter(|part| {
+            let fits = combine::complete_length(&part.headers, part.body.len())
+                .is_some_and(|length| length <= rules.max_body as u64);
+            fits && rules.min_uses.is_none() && combine::missing(&part.headers, part.body.len()).is_some()
+        });
     }
 
     /// Whether the answer will do for others who ask for the same, so that one fill is enough.

@@ -27,6 +27,7 @@ use crate::flight::{Context, Failure, First};
 use crate::key;
 use crate::policy::http::invalidate;
 use crate::policy::{Bypass, Refusal};
+use crate::purge::{Tag, Validity};
 use crate::route::{RequestHead, Route};
 
 /// Passes a request on. If its answer is no error, what was stored for its URI is gone before the answer goes on; and so is
@@ -48,7 +49,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let sent = parts.clone();
-    let asked = shared.clock.now();
+    let (asked, before) = (shared.clock.now(), shared.purges.stamp());
     let response = inner.oneshot(Request::from_parts(parts, body)).await?;
     let status = response.status();
     if !status.is_success() && !status.is_redirection() {
@@ -58,13 +59,11 @@ where
     let host = sent.headers.get(header::HOST).map(|host| host.as_bytes());
     let targets = invalidate::targets(uri, host, response.headers());
     let tags: Vec<_> = targets.iter().flat_map(|target| shared.urls(target)).collect();
-    if let Err(error) = shared.purges.purge(&tags, false).await {
-        tracing::debug!(
-            route = route.label(),
-            "what an unsafe method changed is purged in this process alone so far: {error}"
-        );
-    }
-    let stored_for_get = route.rules.http.is_some()
+    // Another change that was answered meanwhile may be the newer one.
+    let is_newest = shared.purges.validity(&before, &tags) == Validity::Fresh;
+    purged(&shared, &route, tags).await;
+    let stored_for_get = is_newest
+        && route.rules.http.is_some()
         && sent.method == Method::POST
         && invalidate::is_same_resource(uri, host, response.headers());
     if !stored_for_get {
@@ -72,6 +71,22 @@ where
     }
     let (parts, body) = response.into_parts();
     Ok(kept(shared, route, reason, sent, asked, parts, body).await)
+}
+
+/// Purges, whether the client waits for it or not.
+async fn purged(shared: &Arc<Shared>, route: &Arc<Route>, tags: Vec<Tag>) {
+    let (done, waited) = oneshot::channel();
+    let (purges, route) = (Arc::clone(&shared.purges), Arc::clone(route));
+    shared.spawn(async move {
+        if let Err(error) = purges.purge(&tags, false).await {
+            tracing::debug!(
+                route = route.label(),
+                "what an unsafe method changed is purged in this process alone so far: {error}"
+            );
+        }
+        done.send(()).ok();
+    });
+    waited.await.ok();
 }
 
 /// The answer as it came.
@@ -158,6 +173,6 @@ fn context(shared: &Arc<Shared>, route: &Arc<Route>, sent: Parts, asked: Millis)
         tags: tags.into(),
         stamp: shared.purges.stamp(),
         asked,
-        plan: Some(Plan { base: None, part: None, forward: Forward::Method }),
+        plan: Some(Plan { base: None, part: None, forward: Forward::Method, plain: false }),
     })
 }

@@ -9,7 +9,9 @@ use crate::cache_status::Forward;
 use crate::conditional::kept;
 use crate::drive::Miss;
 use crate::entry::Entry;
+use crate::policy::http::request::Ask;
 use crate::policy::http::{combine, validate};
+use crate::purge::Validity;
 
 /// What a fill under `Policy::http` goes by.
 pub(crate) struct Plan {
@@ -19,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) part: Option<Arc<Entry>>,
     /// Why the origin is asked.
     pub(crate) forward: Forward,
+    /// The request asks for nothing in particular: what becomes of it goes for others too.
+    pub(crate) plain: bool,
 }
 
 impl<S, P> Miss<S, P> {
@@ -26,6 +30,7 @@ impl<S, P> Miss<S, P> {
     /// without preconditions.
     pub(crate) fn plan(&mut self, parts: &mut Parts, refresh: bool) -> (Plan, Option<(S, Request<P>)>) {
         let forward = self.why();
+        let plain = self.ask.as_ref().is_some_and(Ask::is_plain);
         let base = self.target.stale.clone().filter(|entry| {
             // Those are the origin's to judge (RFC 9111 §4.3.2).
             validate::has_validator(&entry.headers) && !crate::conditional::is_for_origin(&parts.headers)
@@ -33,25 +38,26 @@ impl<S, P> Miss<S, P> {
         if refresh {
             kept(&mut parts.headers, |name| *name != header::RANGE);
         }
-        let mut plain = parts.clone();
-        validate::strip(&mut plain.headers);
         let part = self.incomplete.take().filter(|_| base.is_none());
         let rest = part.as_ref().and_then(|part| combine::missing(&part.headers, part.body.len()));
-        match (&base, rest) {
-            (Some(base), _) => validate::condition(&mut parts.headers, &base.headers),
-            (None, Some((range, if_range))) => {
-                parts.headers.insert(header::RANGE, range);
-                parts.headers.insert(header::IF_RANGE, if_range);
+        if base.is_none() && rest.is_none() {
+            if refresh {
+                validate::strip(&mut parts.headers);
             }
-            (None, None) => {
-                if refresh {
-                    parts.headers = plain.headers;
-                }
-                return (Plan { base: None, part: None, forward }, None);
-            }
+            return (Plan { base: None, part: None, forward, plain }, None);
         }
-        let spare = self.spare.take().map(|(inner, body)| (inner, Request::from_parts(plain, body)));
-        (Plan { base, part, forward }, spare)
+        let spare = self.spare.take().map(|(inner, body)| {
+            let mut again = parts.clone();
+            validate::strip(&mut again.headers);
+            (inner, Request::from_parts(again, body))
+        });
+        if let Some(base) = &base {
+            validate::condition(&mut parts.headers, &base.headers);
+        } else if let Some((range, if_range)) = rest {
+            parts.headers.insert(header::RANGE, range);
+            parts.headers.insert(header::IF_RANGE, if_range);
+        }
+        (Plan { base, part, forward, plain }, spare)
     }
 
     /// Why the request goes to the origin.
@@ -61,7 +67,9 @@ impl<S, P> Miss<S, P> {
         }
         let now = self.shared.clock.now();
         match &self.target.stale {
-            Some(entry) if entry.fresh_for(now).is_some() => Forward::Request,
+            Some(entry) if entry.fresh_for(now).is_some() && self.worth(entry) == Validity::Fresh => {
+                Forward::Request
+            }
             Some(_) => Forward::Stale,
             None if self.partial => Forward::Partial,
             None if self.target.vary.is_some() => Forward::VaryMiss,

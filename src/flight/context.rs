@@ -126,7 +126,9 @@ impl Context {
     pub(super) fn refused(&self, refusal: Refusal, status: StatusCode, failed: bool) -> End {
         self.route.stats.refused(refusal);
         let stale = self.target.stale.as_ref();
-        if refusal.is_structural() && !(failed && stale.is_some()) {
+        // What a request brings about by asks of its own goes for no other.
+        let goes_for_all = refusal.is_structural() && self.plan.as_ref().is_none_or(|plan| plan.plain);
+        if goes_for_all && !(failed && stale.is_some()) {
             let now = self.shared.clock.now();
             self.shared.uncacheable.remember(self.target.key, now, UNCACHEABLE);
         }
@@ -135,7 +137,7 @@ impl Context {
         }
         match stale {
             // The origin has a new answer, and it is for nobody else.
-            Some(stale) if refusal.is_structural() && is_answer(status) => self.shared.tiers.forget(stale),
+            Some(stale) if goes_for_all && is_answer(status) => self.shared.tiers.forget(stale),
             // Each hit would begin another.
             Some(stale) if self.refresh => throttle(&self.shared, &self.route, Some(stale)),
             _ => {}

@@ -90,10 +90,10 @@ where
         if !context.refresh {
             context.route.stats.forwarded();
         }
-        let started = Instant::now();
-        let deadline = context.deadline(started);
         let (mut inner, mut request) = (inner, request);
+        let mut started = Instant::now();
         let failure = loop {
+            let deadline = context.deadline(started);
             // NOTE: before the call: a purge that comes while the service works is about what it answers.
             context.stamp = context.shared.purges.stamp();
             context.asked = context.shared.clock.now();
@@ -139,7 +139,10 @@ where
             }
             // The one second call (RFC 9111 §4.3.4): the answer was about a response that isn't stored.
             match spare.take() {
-                Some(again) => (inner, request) = again,
+                Some(again) => {
+                    (inner, request) = again;
+                    started = Instant::now();
+                }
                 None => break Failure::Answer(context.timed_out()),
             }
         };

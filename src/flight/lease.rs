@@ -100,7 +100,7 @@ impl Context {
         self.route.stats.collapsed();
         let now = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
-        let how = How::Collapsed(self.target.forward());
+        let how = How::Collapsed(self.forward());
         let response = answer::from_entry(entry, method, headers, now, how, &self.shared.names);
         self.route.count(&response);
         response

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::head::declared_length;
 use super::record::{Recording, Step};
+use super::settle::Update;
 use super::{Context, Filled};
 use crate::answer::{self, How};
 use crate::body::CacheBody;
@@ -18,7 +19,7 @@ use crate::clock::Millis;
 use crate::conditional::kept;
 use crate::entry::Entry;
 use crate::policy::Refusal;
-use crate::policy::http::combine::{Combined, combine};
+use crate::policy::http::combine::{self, Combined, combine};
 use crate::policy::http::range;
 use crate::route::RequestHead;
 use crate::store::Draft;
@@ -26,7 +27,7 @@ use crate::store::Draft;
 impl Context {
     /// Whether the response is a part.
     pub(super) fn is_part(&self, draft: &Draft) -> bool {
-        self.plan.is_some() && draft.parts.status == StatusCode::PARTIAL_CONTENT
+        self.route.rules.http.is_some() && draft.parts.status == StatusCode::PARTIAL_CONTENT
     }
 
     /// Stores a part, together with the one that is stored already, if the two make one piece.
@@ -45,12 +46,13 @@ impl Context {
             && let Some(both) =
                 combine((&answer::stored_fields(&stored), &stored.body), (&draft.parts.headers, &body))
         {
-            let mut whole = self.put_together(&stored, &draft.parts, both, draft.received)?;
-            if whole.draft.parts.status == StatusCode::OK {
-                return tiers.commit(&self.route, &self.target, &self.head, &whole.draft, &whole.body, None);
+            // Too large together, say: then the newer one alone.
+            if let Ok(Whole { draft, body }) = self.put_together(&stored, &draft.parts, both, draft.received)
+            {
+                let is_whole = draft.parts.status == StatusCode::OK;
+                let target = if is_whole { &self.target } else { &target };
+                return tiers.commit(&self.route, target, &self.head, &draft, &body, None);
             }
-            std::mem::swap(&mut draft, &mut whole.draft);
-            return tiers.commit(&self.route, &target, &self.head, &draft, &whole.body, None);
         }
         tiers.commit(&self.route, &target, &self.head, &draft, chunks, None)
     }
@@ -63,6 +65,9 @@ impl Context {
         body: R,
         started: Instant,
     ) -> Option<Filled> {
+        if !combine::is_of_same(&part.headers, &parts.headers) {
+            return None;
+        }
         let declared = declared_length(parts).ok()?;
         let limit = self.route.rules.max_body;
         let (mut recording, pieces) = Recording::new(body, declared, limit, &self.shared.recordings);
@@ -72,10 +77,10 @@ impl Context {
         let rest = joined(recording.chunks());
         let stored = answer::stored_fields(part);
         let both = combine((&stored, &part.body), (&parts.headers, &rest))
-            .filter(|both| both.status == StatusCode::OK)?;
+            .filter(|both| both.status == StatusCode::OK && !self.is_gone(part))?;
         let whole = self.put_together(part, parts, both, self.shared.clock.now()).ok()?;
         let filled = self.commit(&whole.draft, &whole.body).ok()?;
-        self.route.stats.stored();
+        self.kept(&filled);
         Some(filled)
     }
 
@@ -95,15 +100,12 @@ impl Context {
         both: Combined,
         received: Millis,
     ) -> Result<Whole, Refusal> {
+        let Update { verdict, fields, .. } = self.updated(stored, newer, received);
         let mut parts = newer.clone();
         (parts.status, parts.headers) = (both.status, both.headers);
-        // What the newer part says of its age holds for both.
-        if let Some(age) = newer.headers.get(header::AGE) {
-            parts.headers.insert(header::AGE, age.clone());
-        }
         answer::date(&mut parts.headers, received);
-        let verdict = self.verdict(&self.head.method, &parts, received)?;
-        let mut draft = self.draft(parts, verdict, received)?;
+        let mut draft = self.draft(parts, verdict?, received)?;
+        draft.fields = fields?;
         self.inherit(stored, &mut draft);
         Ok(Whole { draft, body: both.body })
     }

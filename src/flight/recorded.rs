@@ -165,9 +165,7 @@ impl Context {
         match step {
             Step::End(last) => match self.commit(draft, recording.chunks()) {
                 Ok(filled) => {
-                    self.route.stats.stored();
-                    self.shared.uncacheable.clear(&self.target.key);
-                    self.shared.failing.clear(&filled.entry.key);
+                    self.kept(&filled);
                     Outcome::Stored(filled, last)
                 }
                 Err(Refusal::MinUses) if lead.is_followed() => {

@@ -33,11 +33,11 @@ pub(super) enum Settled {
 }
 
 /// A stored response with newer fields.
-struct Update {
+pub(super) struct Update {
     parts: response::Parts,
-    verdict: Result<Verdict, Refusal>,
+    pub(super) verdict: Result<Verdict, Refusal>,
     /// What tells it from the resource's other variants.
-    fields: Result<Vec<HeaderName>, Refusal>,
+    pub(super) fields: Result<Vec<HeaderName>, Refusal>,
 }
 
 /// A stored response that the origin has confirmed.
@@ -85,13 +85,14 @@ impl Context {
     /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
     fn validated(&self, base: &Arc<Entry>, update: &response::Parts) -> Settled {
         // What was purged meanwhile is no answer to anybody, whatever the origin said before.
-        let purged = self.shared.purges.validity(&base.stamp, &base.tags) == Validity::Gone;
-        if purged || validate::confirms(&base.headers, &update.headers) == Confirms::Unknown {
+        if self.is_gone(base) || validate::confirms(&base.headers, &update.headers) == Confirms::Unknown {
             return Settled::Again(Arc::clone(base));
         }
         let received = self.shared.clock.now();
         let Update { parts, verdict, fields } = self.updated(base, update, received);
-        let storable = verdict.map(drop).and(fields.as_ref().map(drop).map_err(|refusal| *refusal));
+        let verdict =
+            verdict.and_then(|verdict| fields.as_ref().map(|_| verdict).map_err(|refusal| *refusal));
+        let storable = verdict.map(drop);
         // Good for the requests that wait for it, and for no other.
         let unstored = Verdict { lifetime: 0, initial_age: 0, windows: Windows::default() };
         match self.draft(parts, verdict.unwrap_or(unstored), received) {
@@ -107,7 +108,7 @@ impl Context {
     /// A stored response with the fields of one that is about it ([RFC 9111 §3.2]), and what they say.
     ///
     /// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
-    fn updated(&self, base: &Entry, update: &response::Parts, received: Millis) -> Update {
+    pub(super) fn updated(&self, base: &Entry, update: &response::Parts, received: Millis) -> Update {
         let stored = answer::stored_fields(base);
         let mut parts = update.clone();
         // It was made now, if it doesn't say when.
@@ -151,6 +152,24 @@ impl Context {
         if self.head.method == Method::HEAD { &Method::GET } else { &self.head.method }
     }
 
+    /// Whether a purge took an entry away.
+    pub(super) fn is_gone(&self, entry: &Entry) -> bool {
+        self.shared.purges.validity(&entry.stamp, &entry.tags) == Validity::Gone
+    }
+
+    /// Whether a response that came after this fill began stands in the entry's place.
+    fn is_replaced(&self, base: &Arc<Entry>) -> bool {
+        let current = self.shared.tiers.peek(&base.key);
+        current.is_some_and(|current| !Arc::ptr_eq(&current, base) && current.stored_at >= self.asked)
+    }
+
+    /// Counts what was stored, which is proof that the key can be.
+    pub(super) fn kept(&self, filled: &Filled) {
+        self.route.stats.stored();
+        self.shared.uncacheable.clear(&self.target.key);
+        self.shared.failing.clear(&filled.entry.key);
+    }
+
     /// The base's tags go on with it.
     pub(super) fn inherit(&self, base: &Entry, draft: &mut Draft) {
         for tag in &base.tags {
@@ -168,16 +187,19 @@ impl Context {
     ) -> Option<Response<CacheBody<R>>> {
         let Confirmed { base, draft, storable } = confirmed;
         let body = std::slice::from_ref(&base.body);
-        let (filled, unstored) = match storable.and_then(|()| self.commit(draft, body)) {
+        let newest = if self.is_replaced(base) { Err(Refusal::Overtaken) } else { Ok(()) };
+        let stored = storable.and(newest).and_then(|()| self.commit(draft, body));
+        let (filled, unstored) = match stored {
             Ok(filled) => {
-                self.route.stats.stored();
+                self.kept(&filled);
                 (filled, None)
             }
-            Err(Refusal::Overtaken) => return None,
+            // A soft purge leaves the answer to those who asked before it.
+            Err(Refusal::Overtaken) if self.is_gone(base) => return None,
             Err(refusal) => {
                 self.route.stats.refused(refusal);
                 // What one request may not store, another has stored.
-                if refusal.is_structural() {
+                if refusal.is_structural() && self.plan.as_ref().is_some_and(|plan| plan.plain) {
                     self.shared.tiers.forget(base);
                 }
                 (self.unstored_entry(draft, body).ok()?, Some(refusal))
@@ -198,9 +220,17 @@ impl Context {
     /// [RFC 9111 §4.3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.5
     fn head_answered(&self, head: &response::Parts) {
         let Some(base) = self.target.stale.as_ref().filter(|_| head.status == StatusCode::OK) else { return };
+        let worth = self.shared.purges.validity(&base.stamp, &base.tags);
+        if worth == Validity::Gone || self.is_replaced(base) {
+            return;
+        }
         let received = self.shared.clock.now();
         let Update { mut parts, mut verdict, fields } = self.updated(base, head, received);
-        let matches = validate::head_matches(&base.headers, base.body.len() as u64, &head.headers);
+        // What was softly purged needs more than that nothing speaks against it.
+        let is_named = validate::has_validator(&head.headers) || worth == Validity::Fresh;
+        let matches = base.status == StatusCode::OK
+            && is_named
+            && validate::head_matches(&base.headers, base.body.len() as u64, &head.headers);
         if !matches {
             parts.headers = answer::stored_fields(base);
             verdict =

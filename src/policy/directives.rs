@@ -200,24 +200,21 @@ impl<'a> Members<'a> {
         taken
     }
 
-    /// All up to the next comma, without its quotes; what stands behind a closing quote makes it [`JUNK`].
-    ///
     /// A quote that nothing closes is skipped as junk. Whatever quotes stand behind it are escaped, so none of them begins an
-    /// argument, and the line is still read once only. What escapes without quotes is junk too.
+    /// argument, and the line is still read once only. What escapes without quotes is junk too, and what has more behind it than
+    /// a comma; but that is read on, since it may be a directive whose comma was forgotten.
     fn argument(&mut self) -> &'a [u8] {
-        let mut inside = None;
-        if let Some((b'"', text)) = self.rest.split_first()
-            && let Some((argument, rest)) = quoted(text)
+        let argument = if let Some((b'"', inside)) = self.rest.split_first()
+            && let Some((argument, rest)) = quoted(inside)
         {
             self.rest = rest;
-            inside = Some(argument);
-        }
-        let outside = self.take_while(|byte| !matches!(byte, b',' | b'"')).trim_ascii();
-        match inside {
-            Some(argument) if outside.is_empty() => argument,
-            None if !outside.contains(&b'\\') && self.rest.first() != Some(&b'"') => outside,
-            _ => JUNK,
-        }
+            argument
+        } else {
+            let argument = self.take_while(|byte| !matches!(byte, b' ' | b'\t' | b',' | b';' | b'"'));
+            if argument.contains(&b'\\') { JUNK } else { argument }
+        };
+        let behind = self.rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        if behind.is_none_or(|byte| *byte == b',') { argument } else { JUNK }
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::{HeaderName, ORIGIN};
 use http::{Method, StatusCode};
 
 use super::fields::FieldSet;
-use super::http::HttpRules;
+use super::http::{HttpRules, invalidate};
 use super::lifetime::MAX_LIFETIME;
 use super::stale::StaleRules;
 use super::tag_fields::TagFields;
@@ -159,6 +159,19 @@ pub(super) fn error(field: &'static str, problem: impl Into<String>) -> PolicyEr
 pub(super) fn methods(config: &PolicyConfig) -> Result<Vec<Method>, PolicyError> {
     if config.methods.is_empty() {
         return Err(error("methods", "is empty; nothing would be cached"));
+    }
+    // RFC 9111 §4.4. A POST may well be a question.
+    let changes = |name: &&String| {
+        Method::from_bytes(name.as_bytes())
+            .is_ok_and(|method| method != Method::POST && !invalidate::is_safe(&method))
+    };
+    if config.preset == Preset::Http
+        && let Some(name) = config.methods.iter().find(changes)
+    {
+        return Err(error(
+            "methods",
+            format!("`{name}` changes what is stored; `preset` \"http\" lets it do so"),
+        ));
     }
     config.methods.iter().map(|name| method(name, config.key_body.is_some())).collect()
 }

@@ -64,6 +64,17 @@ pub(crate) fn combine(stored: (&HeaderMap, &Bytes), newer: (&HeaderMap, &Bytes))
     Some(Combined { status, headers, body })
 }
 
+/// The length of the whole that a part of `length` bytes is of, where that is known.
+pub(crate) fn complete_length(part: &HeaderMap, length: usize) -> Option<u64> {
+    received_part(part, length)?.complete
+}
+
+/// Whether a newer 206 answer can be one more part of the same representation, by its fields alone.
+pub(crate) fn is_of_same(stored: &HeaderMap, newer: &HeaderMap) -> bool {
+    let etag = strong_etag(stored);
+    etag.is_some() && etag == strong_etag(newer) && received_part(newer, 1).is_some()
+}
+
 /// `Range` and `If-Range` of the request that would complete a part of `length` bytes: what is missing at its one end, if
 /// the representation is still the same; if not, the answer is the whole of the new one, which replaces the part.
 ///

@@ -209,17 +209,6 @@ const FAULTS: &[Fault] = &[
         applies: |case| case.says("expires", "UT") || case.says("expires", "EST"),
         example: || Case::of(&[("expires", "Sun, 09 Sep 2001 02:46:40 EST")]),
     },
-    // §4.2.1: of several lines the first, or stale; we take those that differ for stale.
-    Fault {
-        name: "several-expires",
-        applies: |case| case.all("expires").count() > 1,
-        example: || {
-            Case::of(&[
-                ("expires", "Sun, 09 Sep 2001 02:46:40 GMT"),
-                ("expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
-            ])
-        },
-    },
     // §4.2.2 leaves it open; our heuristic lifetime ends after a day.
     Fault {
         name: "heuristic-days",

@@ -77,10 +77,17 @@ fn any_final_status_is_stored_with_a_lifetime_and_some_without() {
         let public = judge("GET", &[], status, &[DATE, MODIFIED, ("cache-control", "public")]);
         let never = status < 200 || matches!(status, 206 | 304 | 428 | 429 | 431 | 511);
         let by_itself = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501].contains(&status);
-        let refused = Err(Refusal::Status);
+        let refused = Err(match status {
+            206 | 304 => Refusal::RequestConditions,
+            _ => Refusal::Status,
+        });
+        let without = match status {
+            500..600 if !never => Err(Refusal::ServerError),
+            _ => refused,
+        };
         assert_eq!(explicit, if never { refused } else { Ok(60) }, "{status}");
         assert_eq!(public, if never { refused } else { HEURISTIC }, "{status}");
-        assert_eq!(heuristic, if by_itself { HEURISTIC } else { refused }, "{status}");
+        assert_eq!(heuristic, if by_itself { HEURISTIC } else { without }, "{status}");
     }
 }
 
@@ -90,10 +97,13 @@ fn a_failed_precondition_is_never_stored() {
     let fields = [("cache-control", "max-age=60")];
     assert_eq!(judge("GET", &[], 412, &fields), Ok(60));
     for field in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"] {
-        assert_eq!(judge("GET", &[(field, "x")], 412, &fields), Err(Refusal::Status), "{field}");
-        assert_eq!(judge("GET", &[(field, "x")], 304, &fields), Err(Refusal::Status), "{field}");
+        assert_eq!(judge("GET", &[(field, "x")], 412, &fields), Err(Refusal::RequestConditions), "{field}");
+        assert_eq!(judge("GET", &[(field, "x")], 304, &fields), Err(Refusal::RequestConditions), "{field}");
         assert_eq!(judge("GET", &[(field, "x")], 200, &fields), Ok(60), "{field}");
     }
+    // A range that nobody else asked for.
+    assert_eq!(judge("GET", &[("range", "bytes=9-")], 416, &fields), Err(Refusal::RequestConditions));
+    assert_eq!(judge("GET", &[], 416, &fields), Ok(60));
 }
 
 /// RFC 9111 §3.3, RFC 9110 §14.4: a part is stored only if it was asked for and its place is known.
@@ -107,7 +117,7 @@ fn a_part_is_stored_where_its_place_is_known() {
     let range = [("range", "bytes=0-4")];
     for stored in ["bytes 0-4/10", "Bytes 0-4/*", "bytes 5-5/6"] {
         assert_eq!(part(&range, &[stored]), Ok(60), "{stored}");
-        assert_eq!(part(&[], &[stored]), Err(Refusal::Status), "{stored}");
+        assert_eq!(part(&[], &[stored]), Err(Refusal::RequestConditions), "{stored}");
     }
     for refused in [
         &[][..],
@@ -126,7 +136,7 @@ fn a_part_is_stored_where_its_place_is_known() {
         &["lines 0-4/10"],
         &["bytes 0-4/10, 5-6/10"],
     ] {
-        assert_eq!(part(&range, refused), Err(Refusal::Status), "{refused:?}");
+        assert_eq!(part(&range, refused), Err(Refusal::RequestConditions), "{refused:?}");
     }
 }
 
@@ -315,7 +325,7 @@ fn long_fields_cost_little() {
             let mut response = response(206, &[]);
             response.headers.insert(field, line.clone());
             let found = judge_by(&Policy::http(), "GET", &[("range", "bytes=0-1")], &response);
-            assert_eq!(found, Err(Refusal::Status), "{field} {unit}");
+            assert_eq!(found, Err(Refusal::RequestConditions), "{field} {unit}");
             let stored = rules(&Policy::http()).stored_headers(&response.headers);
             assert_eq!(stored.contains_key(field), !matches!(field, "age" | "connection"), "{field} {unit}");
         }

@@ -1,0 +1,102 @@
+//! Where the way of a request begins that may have a body: by the rules of its policy.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::exchange;
+use crate::answer::{self, How};
+use crate::conditional;
+use crate::drive::Miss;
+use crate::future::ResponseFuture;
+use crate::policy::Bypass;
+use crate::policy::http::request::{Ask, Reuse};
+use crate::purge::Trust;
+use crate::refresh::Look;
+use crate::request_body::RequestBody;
+use crate::route::Route;
+use crate::service::Cache;
+use crate::store::Target;
+
+impl<S, K> Cache<S, K> {
+    /// As [`begin`](Self::begin), by the rules of the request's policy.
+    pub(crate) fn begin_keyed<B, R>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: RequestBody<B>,
+        read: Option<Bytes>,
+    ) -> ResponseFuture<S, Request<RequestBody<B>>, R>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        B: Body + Send + 'static,
+        B::Error: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send + 'static,
+    {
+        if route.rules.http.is_none() {
+            return self.begin(route, parts, body, read.as_deref());
+        }
+        let shared = self.shared();
+        let key = match route.primary_key(&parts, read.as_deref()) {
+            Ok(key) => key,
+            Err(reason) => return self.past(Request::from_parts(parts, body), self.bypass(route, reason)),
+        };
+        let (now, trust) = (shared.clock.now(), shared.purges.trust(route.rules.strict));
+        let ask = Ask::of(&parts.headers);
+        if ask.preconditions && conditional::is_for_origin(&parts.headers) {
+            let mark = self.bypass(route, Bypass::Precondition);
+            return self.past(Request::from_parts(parts, body), mark);
+        }
+        let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {
+            Ok(entry) if ask.reuse(&entry, now) == Reuse::Fresh => {
+                route.stats.hit_memory();
+                let (method, headers) = (&parts.method, &parts.headers);
+                let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
+                route.count(&response);
+                if route.rules.stale.refresh_is_due(&entry, now)
+                    && !ask.only_if_cached
+                    && let Some(target) = self.due(route, &parts, key, &entry)
+                {
+                    let miss = self.asking(route, parts, (body, read), target, Trust::Known, ask);
+                    miss.refresh(Look::First, Some(entry));
+                }
+                return ResponseFuture::hit(response);
+            }
+            Ok(entry) => {
+                let target = shared.tiers.target(route, key, &parts.headers);
+                Target { stale: Some(entry), known: true, ..target }
+            }
+            Err(target) => target,
+        };
+        route.stats.miss_memory();
+        let miss = self.asking(route, parts, (body, read), target, trust, ask);
+        ResponseFuture::driven(exchange(miss, ask))
+    }
+
+    /// A request under `Policy::http` that memory alone doesn't answer.
+    fn asking<B: Body>(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        (body, read): (RequestBody<B>, Option<Bytes>),
+        target: Target,
+        trust: Trust,
+        ask: Ask,
+    ) -> Miss<S, RequestBody<B>>
+    where
+        S: Clone,
+    {
+        let again = RequestBody::of(read.clone().unwrap_or_default());
+        let mut miss = self.miss(route, parts, (body, read.as_deref()), target, trust);
+        miss.ask = Some(ask);
+        miss.spare = Some((self.inner(), again));
+        miss
+    }
+}

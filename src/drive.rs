@@ -47,6 +47,8 @@ pub(crate) struct Miss<S, P> {
     pub(crate) spare: Option<(S, P)>,
     /// A part of what the request is for is stored.
     pub(crate) partial: bool,
+    /// That part, where it is stale.
+    pub(crate) stale_part: Option<Arc<Entry>>,
     /// That part, if the origin may be asked for the rest.
     pub(crate) incomplete: Option<Arc<Entry>>,
 }

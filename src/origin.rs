@@ -102,7 +102,7 @@ where
             }
             Ok(First::Failed(failure, stale)) => {
                 // The fill may have found one in the shared tier meanwhile.
-                fallback.stale = stale;
+                fallback.stale = stale.or(fallback.stale.take());
                 Some(failure)
             }
             Err(_) => None,

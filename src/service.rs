@@ -191,6 +191,7 @@ impl<S, K> Cache<S, K> {
             ask: None,
             spare: None,
             partial: false,
+            stale_part: None,
             incomplete: None,
         }
     }

@@ -54,6 +54,12 @@ use tower_query_cache::{BodyKey, CacheConfig, Policy, QueryCache};
 use self::server::Server;
 use self::upstream::{Address, Upstream};
 
+/// Responses in memory, unless `LRU_CACHE_SIZE` says otherwise.
+const MAX_ENTRIES: usize = 65_536;
+/// Their bytes.
+const MAX_BYTES: u64 = 256 << 20;
+/// Bytes of the largest response that is stored.
+const MAX_BODY: usize = 8 << 20;
 /// How long Redis is waited for at the start.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -76,6 +82,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let client_patience = Duration::from_secs(number("CLIENT_TIMEOUT", "seconds")?.unwrap_or(30).into());
     let lookup_timeout = number("LOOKUP_TIMEOUT", "milliseconds")?;
     let mut config = CacheConfig::from_env()?;
+    if std::env::var_os("LRU_CACHE_SIZE").is_none() {
+        // A gateway has many resources, each of which outlives its freshness.
+        config.memory.max_entries = MAX_ENTRIES;
+        config.memory.max_bytes = MAX_BYTES;
+    }
     if let (Some(redis), Some(milliseconds)) = (&mut config.redis, lookup_timeout) {
         redis.lookup_timeout = Duration::from_millis(milliseconds.into());
     }
@@ -120,5 +131,5 @@ fn number(name: &str, unit: &str) -> Result<Option<u32>, String> {
 
 /// What RFC 9111 allows a shared cache, and QUERY by its content.
 fn policy() -> Policy<BodyKey> {
-    Policy::http().methods([Method::GET, Method::HEAD, Method::QUERY]).key_body(1 << 16)
+    Policy::http().methods([Method::GET, Method::HEAD, Method::QUERY]).key_body(1 << 16).max_body(MAX_BODY)
 }

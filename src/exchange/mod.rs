@@ -86,6 +86,9 @@ where
     }
     let mut fallback = miss.fallback();
     fallback.barred = ask.no_cache;
+    if fallback.stale.is_none() {
+        fallback.stale = miss.stale_part();
+    }
     if let Some(response) = miss.throttled(&fallback) {
         return Ok(response);
     }
@@ -98,7 +101,7 @@ where
     };
     match turn {
         Ok(Turn::Fill(lead, waiter)) => {
-            fallback.stale = miss.target.stale.clone();
+            fallback.stale = miss.target.stale.clone().or(fallback.stale);
             miss.fill(lead, waiter, fallback).await
         }
         Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
@@ -156,6 +159,7 @@ impl<S, P> Miss<S, P> {
         }
         let part = mem::replace(&mut self.target, whole);
         self.partial = found.is_some() || part.stale.is_some();
+        self.stale_part = part.stale;
         let entry = found.filter(|entry| ask.reuse(entry, self.shared.clock.now()) == Reuse::Fresh)?;
         range::select(&self.head.method, &self.head.headers, &entry)?;
         if in_memory {
@@ -164,6 +168,12 @@ impl<S, P> Miss<S, P> {
             self.route.stats.hit_shared()
         }
         Some(self.answer(&entry, How::Hit))
+    }
+
+    /// The stale part that would answer the request, if the origin can't.
+    fn stale_part(&mut self) -> Option<Arc<Entry>> {
+        let part = self.stale_part.take()?;
+        range::select(&self.head.method, &self.head.headers, &part).is_some().then_some(part)
     }
 
     /// Looks in memory for a part of what the request is for all of.

@@ -173,6 +173,13 @@ fn context(shared: &Arc<Shared>, route: &Arc<Route>, sent: Parts, asked: Millis)
         tags: tags.into(),
         stamp: shared.purges.stamp(),
         asked,
-        plan: Some(Plan { base: None, part: None, forward: Forward::Method, plain: false }),
+        plan: Some(Plan {
+            base: None,
+            others: Vec::new(),
+            part: None,
+            forward: Forward::Method,
+            plain: false,
+            is_shaped: false,
+        }),
     })
 }

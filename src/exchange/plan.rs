@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, header};
+use http::{HeaderValue, Request, header};
 
 use crate::cache_status::Forward;
 use crate::conditional::kept;
@@ -17,12 +17,16 @@ use crate::purge::Validity;
 pub(crate) struct Plan {
     /// The entry that the origin is asked to confirm.
     pub(crate) base: Option<Arc<Entry>>,
+    /// Other variants of the resource, one of which it may be.
+    pub(crate) others: Vec<Arc<Entry>>,
     /// The part that the origin is asked to complete.
     pub(crate) part: Option<Arc<Entry>>,
     /// Why the origin is asked.
     pub(crate) forward: Forward,
     /// The request asks for nothing in particular: what becomes of it goes for others too.
     pub(crate) plain: bool,
+    /// The request has preconditions or a range of the cache's own.
+    pub(crate) is_shaped: bool,
 }
 
 impl<S, P> Miss<S, P> {
@@ -40,11 +44,13 @@ impl<S, P> Miss<S, P> {
         }
         let part = self.incomplete.take().filter(|_| base.is_none());
         let rest = part.as_ref().and_then(|part| combine::missing(&part.headers, part.body.len()));
-        if base.is_none() && rest.is_none() {
+        let others = if plain && base.is_none() && rest.is_none() { self.variants() } else { Vec::new() };
+        let is_shaped = base.is_some() || rest.is_some() || !others.is_empty();
+        if !is_shaped {
             if refresh {
                 validate::strip(&mut parts.headers);
             }
-            return (Plan { base: None, part: None, forward, plain }, None);
+            return (Plan { base: None, others, part: None, forward, plain, is_shaped }, None);
         }
         let spare = self.spare.take().map(|(inner, body)| {
             let mut again = parts.clone();
@@ -56,8 +62,31 @@ impl<S, P> Miss<S, P> {
         } else if let Some((range, if_range)) = rest {
             parts.headers.insert(header::RANGE, range);
             parts.headers.insert(header::IF_RANGE, if_range);
+        } else {
+            let tags: Vec<&[u8]> =
+                others.iter().filter_map(|entry| validate::strong_etag(&entry.headers)).collect();
+            if let Ok(tags) = HeaderValue::from_bytes(&tags.join(&b", "[..])) {
+                parts.headers.insert(header::IF_NONE_MATCH, tags);
+            }
         }
-        (Plan { base, part, forward, plain }, spare)
+        (Plan { base, others, part, forward, plain, is_shaped }, spare)
+    }
+
+    /// What memory has of the resource's other variants with strong entity tags, each tag once ([RFC 9111 §4.3.1]).
+    ///
+    /// [RFC 9111 §4.3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
+    fn variants(&self) -> Vec<Arc<Entry>> {
+        let Some(vary) = &self.target.vary else { return Vec::new() };
+        let known = vary.variants.iter().filter_map(|(key, _)| self.shared.tiers.peek(key));
+        let mut others: Vec<Arc<Entry>> = Vec::new();
+        for entry in known {
+            let tag = validate::strong_etag(&entry.headers);
+            let is_new = others.iter().all(|other| validate::strong_etag(&other.headers) != tag);
+            if tag.is_some() && is_new {
+                others.push(entry);
+            }
+        }
+        others
     }
 
     /// Why the request goes to the origin.

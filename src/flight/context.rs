@@ -155,6 +155,12 @@ impl Context {
         answer::gateway(StatusCode::GATEWAY_TIMEOUT, why, Refusal::FillTimeout, names)
     }
 
+    /// The cache's own answer where the service's is about nothing that there is.
+    pub(super) fn unusable<R: Body>(&self) -> Response<CacheBody<R>> {
+        let (why, names) = (self.forward(), &self.shared.names);
+        answer::gateway(StatusCode::BAD_GATEWAY, why, Refusal::RequestConditions, names)
+    }
+
     /// Leaves the origin alone for a while, if an entry may stand in.
     pub(super) fn failed(&self, end: End) -> End {
         throttle(&self.shared, &self.route, self.target.stale.as_deref());
@@ -164,12 +170,23 @@ impl Context {
     /// The first caller's answer: the origin's, and what the cache did with it.
     pub(super) fn answer<R: Body>(
         &self,
+        parts: response::Parts,
+        body: CacheBody<R>,
+        refusal: Option<Refusal>,
+    ) -> Response<CacheBody<R>> {
+        self.answer_to(parts.status, parts, body, refusal)
+    }
+
+    /// As [`answer`](Self::answer), where the origin's own status was another.
+    pub(super) fn answer_to<R: Body>(
+        &self,
+        status: StatusCode,
         mut parts: response::Parts,
         body: CacheBody<R>,
         refusal: Option<Refusal>,
     ) -> Response<CacheBody<R>> {
         self.route.rules.tag_fields.strip(&mut parts.headers);
-        let status = self.plan.is_some().then_some(parts.status);
+        let status = self.plan.is_some().then_some(status);
         if self.plan.is_some() {
             answer::date(&mut parts.headers, self.shared.clock.now());
         }

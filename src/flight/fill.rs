@@ -115,9 +115,9 @@ where
                         first.send(First::Answer(response)).ok();
                         return;
                     }
-                    None => context.let_go(confirmed.base()),
+                    None => context.let_go(Some(confirmed.base())),
                 },
-                Settled::Again(base) => context.let_go(&base),
+                Settled::Again(base) => context.let_go(base.as_ref()),
                 Settled::Rest(part) => match context.complete(&part, &parts, body, started).await {
                     Some(filled) => {
                         context.route.stats.fill(started.elapsed());
@@ -126,8 +126,12 @@ where
                         first.send(First::Answer(response)).ok();
                         return;
                     }
-                    None => context.let_go(&part),
+                    None => context.let_go(Some(&part)),
                 },
+                // Nobody but this cache has asked whether something was modified.
+                Settled::Refused(_) if context.is_unusable(&parts) => {
+                    break Failure::Answer(context.unusable());
+                }
                 Settled::Refused(refusal) => {
                     context.route.stats.fill(started.elapsed());
                     let failed = is_error(parts.status);

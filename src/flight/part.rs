@@ -33,8 +33,13 @@ impl Context {
     /// Stores a part, together with the one that is stored already, if the two make one piece.
     pub(super) fn commit_part(&self, draft: &Draft, chunks: &[Bytes]) -> Result<Filled, Refusal> {
         let body = joined(chunks);
-        range::received_part(&draft.parts.headers, body.len()).ok_or(Refusal::Status)?;
+        let part = range::received_part(&draft.parts.headers, body.len()).ok_or(Refusal::Status)?;
         let mut draft = draft.clone();
+        if part.is_all() {
+            draft.parts.status = StatusCode::OK;
+            kept(&mut draft.parts.headers, |name| *name != header::CONTENT_RANGE);
+            return self.shared.tiers.commit(&self.route, &self.target, &self.head, &draft, chunks, None);
+        }
         kept(&mut draft.parts.headers, |name| *name != header::RANGE);
         // Whoever asks for the same gets the same.
         if let Some(asked) = self.head.headers.get(header::RANGE) {

@@ -72,6 +72,7 @@ impl Context {
         let answered = match self.conclude(step, &recording, &draft, started, &lead) {
             Outcome::Stored(filled, last) => {
                 let entry = &filled.entry;
+                let status = parts.status;
                 if let Some(etag) = entry.headers.get(header::ETAG) {
                     parts.headers.insert(header::ETAG, etag.clone());
                 }
@@ -79,7 +80,9 @@ impl Context {
                 let body = if recording.is_open() || self.is_part(&draft) {
                     recording.send_last(last);
                     streamed(recording.reservation())
-                } else if conditional::not_modified(&self.head.method, &self.head.headers, entry) {
+                } else if self.judges_preconditions()
+                    && conditional::not_modified(&self.head.method, &self.head.headers, entry)
+                {
                     parts.status = StatusCode::NOT_MODIFIED;
                     conditional::strip_content(&mut parts.headers);
                     CacheBody::whole(Bytes::new())
@@ -87,7 +90,7 @@ impl Context {
                     CacheBody::whole(entry.body.clone())
                 };
                 lead.announce(End::Stored(filled));
-                First::Answer(self.answer(parts, body, None))
+                First::Answer(self.answer_to(status, parts, body, None))
             }
             Outcome::Not(end, refusal, last) => {
                 let failed = matches!(end, End::Failed);
@@ -103,6 +106,11 @@ impl Context {
         };
         drop(recording);
         first.send(answered).ok();
+    }
+
+    /// Whether the client's preconditions are the cache's to judge: the service got the request without them.
+    fn judges_preconditions(&self) -> bool {
+        self.plan.as_ref().is_none_or(|plan| plan.base.is_some())
     }
 
     /// Records to the end, or to that of the time for the fill.

@@ -27,7 +27,7 @@ pub(super) enum Settled {
     /// The origin says that a stored response is still right.
     Confirmed(Confirmed),
     /// It says so of a response that isn't stored.
-    Again(Arc<Entry>),
+    Again(Option<Arc<Entry>>),
     /// It is what was missing of a part.
     Rest(Arc<Entry>),
 }
@@ -58,16 +58,26 @@ impl Confirmed {
 impl Context {
     /// What becomes of a response with this head.
     pub(super) fn settle(&self, parts: &response::Parts) -> Settled {
-        if let Some(base) = self.plan.as_ref().and_then(|plan| plan.base.as_ref())
-            && parts.status == StatusCode::NOT_MODIFIED
+        if parts.status == StatusCode::NOT_MODIFIED
+            && let Some(plan) = &self.plan
         {
-            return self.validated(base, parts);
+            if let Some(base) = &plan.base {
+                return self.validated(base, parts);
+            }
+            if !plan.others.is_empty() {
+                // Which of the variants it is, its entity tag says (RFC 9111 §4.3.4).
+                let named = |entry: &&Arc<Entry>| validate::names(&entry.headers, &parts.headers);
+                return match plan.others.iter().find(named) {
+                    Some(base) => self.validated(base, parts),
+                    None => Settled::Again(None),
+                };
+            }
         }
         if let Some(part) = self.plan.as_ref().and_then(|plan| plan.part.as_ref()) {
             match parts.status {
                 StatusCode::PARTIAL_CONTENT => return Settled::Rest(Arc::clone(part)),
                 // The client asked for no range.
-                StatusCode::RANGE_NOT_SATISFIABLE => return Settled::Again(Arc::clone(part)),
+                StatusCode::RANGE_NOT_SATISFIABLE => return Settled::Again(Some(Arc::clone(part))),
                 _ => {}
             }
         }
@@ -86,7 +96,7 @@ impl Context {
     fn validated(&self, base: &Arc<Entry>, update: &response::Parts) -> Settled {
         // What was purged meanwhile is no answer to anybody, whatever the origin said before.
         if self.is_gone(base) || validate::confirms(&base.headers, &update.headers) == Confirms::Unknown {
-            return Settled::Again(Arc::clone(base));
+            return Settled::Again(Some(Arc::clone(base)));
         }
         let received = self.shared.clock.now();
         let Update { parts, verdict, fields } = self.updated(base, update, received);
@@ -101,7 +111,7 @@ impl Context {
                 self.inherit(base, &mut draft);
                 Settled::Confirmed(Confirmed { base: Arc::clone(base), draft, storable })
             }
-            Err(_) => Settled::Again(Arc::clone(base)),
+            Err(_) => Settled::Again(Some(Arc::clone(base))),
         }
     }
 
@@ -249,13 +259,25 @@ impl Context {
     }
 
     /// An entry that the origin doesn't stand by: it is asked as if there were none.
-    pub(super) fn let_go(&mut self, base: &Arc<Entry>) {
-        self.shared.tiers.forget(base);
+    pub(super) fn let_go(&mut self, base: Option<&Arc<Entry>>) {
+        if let Some(base) = base {
+            self.shared.tiers.forget(base);
+        }
         self.target.stale = None;
         if let Some(plan) = &mut self.plan {
+            plan.others.clear();
             plan.base = None;
             plan.part = None;
         }
+    }
+
+    /// Whether a response answers what only the cache has asked.
+    pub(super) fn is_unusable(&self, parts: &response::Parts) -> bool {
+        let asked = |name| self.head.headers.contains_key(name);
+        let is_own = self.plan.as_ref().is_some_and(|plan| plan.is_shaped)
+            && !asked(header::IF_NONE_MATCH)
+            && !asked(header::IF_MODIFIED_SINCE);
+        is_own && parts.status == StatusCode::NOT_MODIFIED
     }
 
     /// An entry for those who wait, of a response that isn't stored.

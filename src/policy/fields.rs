@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use http::HeaderMap;
 use http::header::{
-    AGE, CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    AGE, CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 use super::Rules;
@@ -15,7 +14,7 @@ use crate::error::PolicyError;
 /// Fields of one connection, or made anew for every response: never part of an entry ([RFC 9111 §3.1]).
 ///
 /// [RFC 9111 §3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-3.1
-const NEVER_STORED: [HeaderName; 11] = [
+const NEVER_STORED: [HeaderName; 10] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -23,7 +22,6 @@ const NEVER_STORED: [HeaderName; 11] = [
     PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-authentication-info"),
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
     AGE,

@@ -70,6 +70,11 @@ impl Content {
         self.first <= other.last.saturating_add(1) && other.first <= self.last.saturating_add(1)
     }
 
+    /// Whether it is all there is.
+    pub(crate) fn is_all(self) -> bool {
+        self.first == 0 && self.complete == Some(self.length())
+    }
+
     /// The two as one.
     pub(super) fn union(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last), ..self }
@@ -299,10 +304,9 @@ pub(crate) fn received_part(headers: &HeaderMap, length: usize) -> Option<Conten
     };
     let claimed = Content { first, last, complete };
     let length = u64::try_from(length).ok()?;
-    if length == 0 || length > claimed.length() || complete.is_some_and(|complete| complete <= last) {
-        return None;
-    }
-    Some(Content { last: first.checked_add(length - 1)?, ..claimed })
+    let received = Content { last: first.checked_add(length.checked_sub(1)?)?, ..claimed };
+    let is_within = |last: u64| complete.is_none_or(|complete| last < complete);
+    (is_within(last) && is_within(received.last)).then_some(received)
 }
 
 /// Makes the answer of a selection: its body, and in `headers`, a copy of the entry's, what describes that body. A

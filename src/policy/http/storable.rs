@@ -68,7 +68,12 @@ impl HttpRules {
         let lifetime = if directives.no_cache { 0 } else { lifetime };
         let windows = self.windows(stale, response.status, directives);
         let verdict = Verdict { lifetime, initial_age, windows };
-        if is_useful(&verdict) || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED) {
+        let is_said = directives.stale_while_revalidate.max(directives.stale_if_error) > Some(0);
+        if lifetime > 0
+            || (is_said && !directives.forbid_stale())
+            || headers.contains_key(ETAG)
+            || headers.contains_key(LAST_MODIFIED)
+        {
             Ok(verdict)
         } else if directives.no_cache {
             Err(Refusal::NoCache)
@@ -158,11 +163,6 @@ fn admit_directives(
 /// [RFC 9110 §15]: https://www.rfc-editor.org/rfc/rfc9110#section-15
 fn is_understood(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200..=206 | 300..=305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
-}
-
-/// Whether the response may answer without a validation.
-fn is_useful(verdict: &Verdict) -> bool {
-    verdict.initial_age < verdict.lifetime.saturating_add(verdict.windows.while_revalidate)
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ pub(crate) enum Confirms {
 ///
 /// - A strong entity tag must be the base's own. Where the base has none, its date can vouch for it, if that is strong.
 /// - A weak one must be the base's by weak comparison; where the base has none, the dates must agree.
-/// - A date alone must be the base's: a file that was rolled back is "not modified since", and yet another one.
+/// - A date alone must be the base's where that has no entity tag: a file that was rolled back is "not modified since", and
+///   yet another one.
 /// - Without validators the answer can only mean the base.
 ///
 /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
@@ -79,9 +80,21 @@ pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
         (Some(answer), Some(base)) => opaque(answer) == opaque(base),
         (Some(etag), None) if is_strong(etag) => same_date() && range::strong_date(base).is_some(),
         (Some(_), None) => same_date(),
-        (None, _) => !answer.contains_key(header::LAST_MODIFIED) || same_date(),
+        // The origin has judged the tag; a date is a field as others then (RFC 9110 §13.1.3).
+        (None, Some(_)) => true,
+        (None, None) => !answer.contains_key(header::LAST_MODIFIED) || same_date(),
     };
     if yes { Confirms::Yes } else { Confirms::Unknown }
+}
+
+/// Whether a 304 names the base by the base's strong entity tag.
+pub(crate) fn names(base: &HeaderMap, answer: &HeaderMap) -> bool {
+    etag(answer).is_some_and(is_strong) && etag(answer) == etag(base)
+}
+
+/// The strong entity tag of a stored response.
+pub(crate) fn strong_etag(base: &HeaderMap) -> Option<&[u8]> {
+    etag(base).filter(|etag| is_strong(etag))
 }
 
 /// Fields of an update that are about itself alone ([RFC 9111 §3.2]), and `Range`, under which a part keeps what it was

@@ -14,9 +14,12 @@ pub(crate) type Fields = Vec<(String, String)>;
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
-    /// Whether it needs the memory of one process: it isn't run on two gateways.
+    /// Whether it needs one process: it isn't run on two gateways. Each has a memory of its own, and what one learns of an
+    /// entry (by HEAD, a 304, or a response that replaces it) reaches the other only when that one's own entry goes; purges
+    /// alone reach it at once.
     pub(crate) alone: bool,
-    /// Whether it is about the memory tier: it isn't run where nothing stays there.
+    /// Whether it is about the memory tier, which alone is sure to have a response before its client, and in which alone parts
+    /// to be completed are looked for: it isn't run where nothing stays there.
     pub(crate) memory: bool,
 }
 

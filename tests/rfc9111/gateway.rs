@@ -81,7 +81,7 @@ impl Gateways {
     pub(crate) async fn written(&self, mark: &str, patience: Patience) {
         let Some(marks) = &self.marks else { return };
         let wait = match patience {
-            Patience::Short => Duration::from_millis(150),
+            Patience::Short => Duration::from_millis(500),
             Patience::Long => Duration::from_secs(2),
         };
         let mut marks = marks.clone();

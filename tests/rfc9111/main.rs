@@ -72,5 +72,7 @@ families! {
     methods
     bursts
     uris
+    messages
+    updates
     status
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 
+use crate::answer::Answer;
 use crate::case::{Case, Source, Step};
 use crate::check::Outcome;
 use crate::client;
@@ -55,7 +56,7 @@ async fn faults(case: &Case, origin: &Origin, gateways: &Gateways) -> Vec<String
         tokio::time::sleep(step.wait).await;
         if index > 0 {
             let patience = if step.source == Source::Origin { Patience::Short } else { Patience::Long };
-            gateways.written(&mark(&template, awaited(step, answers.len())), patience).await;
+            gateways.written(&mark(&template, awaited(step, &answers)), patience).await;
         }
         let script: Vec<_> = step
             .answers
@@ -82,11 +83,12 @@ async fn faults(case: &Case, origin: &Origin, gateways: &Gateways) -> Vec<String
     Vec::new()
 }
 
-/// The answer that the shared tier must hold before a step, so that another gateway finds it.
-fn awaited(step: &Step, answers: usize) -> usize {
+/// The number of the answer that the shared tier must hold before a step, so that another gateway finds it.
+fn awaited(step: &Step, answers: &[Answer]) -> usize {
+    let last_updates = answers.last().is_some_and(|last| last.status == 304);
     match step.source {
-        Source::Stored(Some(number)) => number,
-        _ => answers,
+        Source::Stored(Some(number)) if !last_updates && !step.eventually => number,
+        _ => answers.len(),
     }
 }
 

@@ -19,4 +19,6 @@ pub(crate) mod targeted;
 pub(crate) mod methods;
 pub(crate) mod bursts;
 pub(crate) mod uris;
+pub(crate) mod messages;
+pub(crate) mod updates;
 pub(crate) mod status;

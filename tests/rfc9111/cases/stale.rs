@@ -207,7 +207,8 @@ fn while_revalidate() -> Vec<Case> {
         case(
             "rfc5861_3_no_cache_of_a_request_forbids_it",
             [get().answer(swr()), get().cc("no-cache").answer(fresh()), get().hit_of(2)],
-        ),
+        )
+        .alone(),
         case(
             "rfc5861_3_an_invalid_window_is_none",
             [

@@ -113,7 +113,8 @@ fn forwarded() -> Vec<Case> {
                     .body("0123")
                     .told("fwd=partial"),
             ],
-        ),
+        )
+        .in_memory(),
         told(
             "bypass_for_a_precondition_of_the_origin",
             vec![

@@ -144,7 +144,8 @@ fn confirmed() -> Vec<Case> {
                     .absent("X-New"),
                 get().answer(fresh()).sees_no("If-None-Match").absent("X-New"),
             ],
-        ),
+        )
+        .alone(),
         case(
             "s4_3_4_a_304_without_new_directives_keeps_the_old",
             [
@@ -236,7 +237,8 @@ fn by_head() -> Vec<Case> {
                 asked(stored().with("X-New", "1")).sees_at(0, Check::Absent("Content-Length")),
                 get().hit_of(1).is("X-New", "1"),
             ],
-        ),
+        )
+        .alone(),
         case(
             "s4_3_5_head_makes_a_stale_entry_fresh",
             [
@@ -248,11 +250,13 @@ fn by_head() -> Vec<Case> {
         case(
             "s4_3_5_head_with_another_tag_makes_stale",
             [get().answer(stored()), asked(fresh().tag("\"b\"").modified(1000)), get().answer(fresh())],
-        ),
+        )
+        .alone(),
         case(
             "s4_3_5_head_with_another_last_modified_makes_stale",
             [get().answer(stored()), asked(fresh().tag("\"a\"").modified(500)), get().answer(fresh())],
-        ),
+        )
+        .alone(),
         case(
             "s4_3_5_head_with_another_length_makes_stale",
             [
@@ -260,7 +264,8 @@ fn by_head() -> Vec<Case> {
                 head().cc("no-cache").answer(fresh().tag("\"a\"").modified(1000).body("shorter")).status(200),
                 get().answer(fresh()),
             ],
-        ),
+        )
+        .alone(),
         case(
             "s4_3_5_head_that_fails_leaves_the_entry",
             [

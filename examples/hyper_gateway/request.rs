@@ -9,7 +9,9 @@
 //! [RFC 9112 §3.2]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HOST, MAX_FORWARDS, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use http::header::{
+    AUTHORIZATION, COOKIE, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
@@ -43,6 +45,8 @@ pub(crate) fn check<B>(mut request: Request<B>, upstream: &Authority) -> Result<
     forwards(&mut request)?;
     *request.uri_mut() = target;
     set_host(request.headers_mut(), host);
+    // Ignored here (RFC 9110 §7.8), where the cache would let it pass for that it may mean another protocol.
+    without(request.headers_mut(), &UPGRADE);
     Ok(request)
 }
 
@@ -144,6 +148,17 @@ fn trace<B>(request: &Request<B>) -> Bytes {
     }
     text.extend_from_slice(b"\r\n");
     Bytes::from(text)
+}
+
+/// Takes a field away; the others keep their order.
+fn without(headers: &mut HeaderMap, unwanted: &HeaderName) {
+    if headers.contains_key(unwanted) {
+        let mut kept = HeaderMap::with_capacity(headers.keys_len());
+        for (name, value) in headers.iter().filter(|(name, _)| *name != unwanted) {
+            kept.append(name, value.clone());
+        }
+        *headers = kept;
+    }
 }
 
 /// Sets `Host` in its place; where there is none, in front, where it belongs.

@@ -105,7 +105,7 @@ impl Context {
         both: Combined,
         received: Millis,
     ) -> Result<Whole, Refusal> {
-        let Update { verdict, fields, .. } = self.updated(stored, newer, received);
+        let Update { verdict, fields, .. } = self.updated(stored, both.status, newer, received);
         let mut parts = newer.clone();
         (parts.status, parts.headers) = (both.status, both.headers);
         answer::date(&mut parts.headers, received);

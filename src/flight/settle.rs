@@ -99,7 +99,7 @@ impl Context {
             return Settled::Again(Some(Arc::clone(base)));
         }
         let received = self.shared.clock.now();
-        let Update { parts, verdict, fields } = self.updated(base, update, received);
+        let Update { parts, verdict, fields } = self.updated(base, base.status, update, received);
         let verdict =
             verdict.and_then(|verdict| fields.as_ref().map(|_| verdict).map_err(|refusal| *refusal));
         let storable = verdict.map(drop);
@@ -118,7 +118,13 @@ impl Context {
     /// A stored response with the fields of one that is about it ([RFC 9111 §3.2]), and what they say.
     ///
     /// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
-    pub(super) fn updated(&self, base: &Entry, update: &response::Parts, received: Millis) -> Update {
+    pub(super) fn updated(
+        &self,
+        base: &Entry,
+        status: StatusCode,
+        update: &response::Parts,
+        received: Millis,
+    ) -> Update {
         let stored = answer::stored_fields(base);
         let mut parts = update.clone();
         // It was made now, if it doesn't say when.
@@ -130,8 +136,8 @@ impl Context {
         for age in update.headers.get_all(header::AGE) {
             said.headers.append(header::AGE, age.clone());
         }
-        said.status = base.status;
-        parts.status = base.status;
+        said.status = status;
+        parts.status = status;
         parts.headers = validate::merged(&stored, &parts.headers);
 
         let mut verdict = self.verdict(self.stored_method(), &said, received);
@@ -235,7 +241,7 @@ impl Context {
             return;
         }
         let received = self.shared.clock.now();
-        let Update { mut parts, mut verdict, fields } = self.updated(base, head, received);
+        let Update { mut parts, mut verdict, fields } = self.updated(base, base.status, head, received);
         // What was softly purged needs more than that nothing speaks against it.
         let is_named = validate::has_validator(&head.headers) || worth == Validity::Fresh;
         let matches = base.status == StatusCode::OK

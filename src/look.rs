@@ -67,7 +67,10 @@ impl<S, P> Miss<S, P> {
         match self.shared.tiers.recall(&self.route, primary, headers, now, self.trust) {
             Ok(entry) => Some(entry),
             Err(mut target) => {
-                // What the shared tier had may be too large for memory.
+                // What the shared tier had may be too large for memory, or have made room there for something else.
+                if self.target.vary.is_some() && target.vary.is_none() && !target.known {
+                    return None;
+                }
                 let stale = self.target.stale.take().filter(|stale| stale.key == target.key);
                 target.stale = target.stale.or(stale);
                 target.known |= self.target.known;

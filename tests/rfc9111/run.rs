@@ -56,7 +56,9 @@ async fn faults(case: &Case, origin: &Origin, gateways: &Gateways) -> Vec<String
         tokio::time::sleep(step.wait).await;
         if index > 0 {
             let patience = if step.source == Source::Origin { Patience::Short } else { Patience::Long };
-            gateways.written(&mark(&template, awaited(step, &answers)), patience).await;
+            gateways
+                .written(&mark(&template, awaited(&case.steps[index - 1], step, &answers)), patience)
+                .await;
         }
         let script: Vec<_> = step
             .answers
@@ -84,10 +86,10 @@ async fn faults(case: &Case, origin: &Origin, gateways: &Gateways) -> Vec<String
 }
 
 /// The number of the answer that the shared tier must hold before a step, so that another gateway finds it.
-fn awaited(step: &Step, answers: &[Answer]) -> usize {
-    let last_updates = answers.last().is_some_and(|last| last.status == 304);
+fn awaited(before: &Step, step: &Step, answers: &[Answer]) -> usize {
+    let updates = before.method == "HEAD" || answers.last().is_some_and(|last| last.status == 304);
     match step.source {
-        Source::Stored(Some(number)) if !last_updates && !step.eventually => number,
+        Source::Stored(Some(number)) if !updates && !step.eventually => number,
         _ => answers.len(),
     }
 }

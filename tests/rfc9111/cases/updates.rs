@@ -42,7 +42,6 @@ fn of_304() -> Vec<Case> {
         ("proxy_connection", "Proxy-Connection"),
         ("proxy_authentication_info", "Proxy-Authentication-Info"),
         ("te", "TE"),
-        ("trailer", "Trailer"),
         ("upgrade", "Upgrade"),
     ] {
         cases.push(case(

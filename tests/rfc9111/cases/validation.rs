@@ -246,7 +246,8 @@ fn by_head() -> Vec<Case> {
                 head().answer(fresh().tag("\"a\"").body("0123456789")).status(200),
                 get().hit_of(1).age(0..=5),
             ],
-        ),
+        )
+        .alone(),
         case(
             "s4_3_5_head_with_another_tag_makes_stale",
             [get().answer(stored()), asked(fresh().tag("\"b\"").modified(1000)), get().answer(fresh())],

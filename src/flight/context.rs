@@ -64,8 +64,10 @@ impl Context {
     /// The response's head, judged.
     pub(crate) fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
-        // An error doesn't take the place of an entry that is of use.
-        let is_of_use = |entry: &Arc<Entry>| entry.fresh_for(received).is_some() || entry.is_of_use(received);
+        // An error doesn't take the place of an entry that is of use, unless that is one too.
+        let is_of_use = |entry: &Arc<Entry>| {
+            !is_error(entry.status) && (entry.fresh_for(received).is_some() || entry.is_of_use(received))
+        };
         if is_error(parts.status) && self.target.stale.as_ref().is_some_and(is_of_use) {
             return Err(Refusal::ServerError);
         }

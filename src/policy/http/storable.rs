@@ -94,6 +94,8 @@ impl HttpRules {
         }
         let said = stale.said(status, directives);
         let if_error = match directives.stale_if_error {
+            // An error is no better than the next one.
+            _ if status.is_server_error() => 0,
             Some(_) => said.if_error,
             None => said.if_error.max(self.keep_stale),
         };

@@ -113,7 +113,13 @@ fn statuses() -> Vec<Case> {
     let never = NEVER.map(|code| {
         not_reused(format!("rfc6585_status_{code}_is_never_stored"), status(code).cc("public, max-age=60"))
     });
-    explicit.chain(expiring).chain(never).collect()
+    // One that is stale itself doesn't stand in for the next, be it an error too.
+    let stale = [200, 204, 299, 404, 410, 500, 502, 503, 504, 599].map(|code| {
+        let fresh = || status(code).cc("max-age=60");
+        let steps = [get().answer(fresh().with("Age", "100")), get().answer(fresh()), get().hit_of(2)];
+        case(format!("s4_2_status_{code}_stale_is_replaced"), steps)
+    });
+    explicit.chain(expiring).chain(never).chain(stale).collect()
 }
 
 fn heuristics() -> Vec<Case> {

@@ -276,6 +276,36 @@ fn by_head() -> Vec<Case> {
             ],
         ),
         case(
+            "s4_3_1_the_tags_of_all_variants_are_sent",
+            [
+                get().with("Foo", "1").answer(variant("a")),
+                get().with("Foo", "2").answer(variant("b")),
+                get()
+                    .with("Foo", "3")
+                    .answer(tagged_304("\"b\"").with("Vary", "Foo").cc("max-age=60"))
+                    .sees("If-None-Match", "\"a\", \"b\"")
+                    .status(200)
+                    .body("s4_3_1_the_tags_of_all_variants_are_sent answer 2"),
+                get().with("Foo", "3").hit_of(2),
+                get().with("Foo", "1").hit_of(1),
+            ],
+        )
+        .in_memory(),
+        case(
+            "s4_3_4_a_304_of_no_variant_is_asked_again",
+            [
+                get().with("Foo", "1").answer(variant("a")),
+                get()
+                    .with("Foo", "2")
+                    .answer(tagged_304("\"c\"").with("Vary", "Foo"))
+                    .answer(variant("b"))
+                    .sees("If-None-Match", "\"a\"")
+                    .sees_at(1, Check::Absent("If-None-Match")),
+                get().with("Foo", "1").hit_of(1),
+            ],
+        )
+        .in_memory(),
+        case(
             "s4_3_5_a_304_to_head_confirms",
             [
                 get().answer(stale("").body("0123456789")),
@@ -288,4 +318,9 @@ fn by_head() -> Vec<Case> {
             [get().answer(fresh().body("0123456789")), head().hit().body("").is("Content-Length", "10")],
         ),
     ]
+}
+
+/// A variant by `Foo`.
+fn variant(tag: &str) -> Answer {
+    fresh().with("Vary", "Foo").tag(&format!("\"{tag}\""))
 }

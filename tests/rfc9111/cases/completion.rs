@@ -254,6 +254,14 @@ fn combined() -> Vec<Case> {
                 get().range("bytes=1-2").hit().status(206).body("12"),
             ],
         ),
+        case(
+            "s3_3_a_part_that_is_all_of_it_answers_for_the_whole",
+            [
+                get().range("bytes=0-").answer(piece(0, 9)).status(206).body(WHOLE),
+                get().hit().status(200).body(WHOLE).absent("Content-Range"),
+                get().range("bytes=2-4").hit().status(206).body("234").is("Content-Range", "bytes 2-4/10"),
+            ],
+        ),
         over(
             "s3_3_a_304_with_if_none_match_is_judged_by_the_part",
             [get().range("bytes=0-4").with("If-None-Match", "\"a\"").hit().status(304)],

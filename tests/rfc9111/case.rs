@@ -15,8 +15,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
     /// Whether it needs one process: it isn't run on two gateways. Each has a memory of its own, and what one learns of an
-    /// entry (by HEAD, a 304, or a response that replaces it) reaches the other only when that one's own entry goes; purges
-    /// alone reach it at once.
+    /// entry (by HEAD, a 304, or a response that replaces it) reaches the other only when that one's own entry goes. Purges
+    /// alone reach it, a moment later.
     pub(crate) alone: bool,
     /// Whether it is about the memory tier, which alone is sure to have a response before its client, and in which alone parts
     /// to be completed are looked for: it isn't run where nothing stays there.

@@ -66,6 +66,7 @@ families! {
     ranges
     partial
     completion
+    untouched
     invalidation
     requests
     targeted

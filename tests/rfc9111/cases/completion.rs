@@ -1,18 +1,17 @@
-//! Parts that are made whole, and wholes that parts and preconditions of others leave alone: RFC 9111 §3.3, §3.4 and §4.3,
-//! RFC 9110 §15.3.7.3.
+//! Parts that are made whole: RFC 9111 §3.3 and §3.4, RFC 9110 §15.3.7.3.
 
 use super::partial::part;
-use crate::answer::{Answer, Framing, closes, fresh, not_modified, ok, stale, status};
+use crate::answer::{Answer, Framing, closes, fresh, ok, status};
 use crate::case::{Case, Check, Step, case, get, head};
 
-const WHOLE: &str = "0123456789";
+pub(super) const WHOLE: &str = "0123456789";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [completed(), not_completed(), combined(), left_alone(), refreshed()].concat()
+    [completed(), not_completed(), combined()].concat()
 }
 
 /// `first..=last` under `"a"`.
-fn piece(first: usize, last: usize) -> Answer {
+pub(super) fn piece(first: usize, last: usize) -> Answer {
     part(WHOLE, first, last, "\"a\"")
 }
 
@@ -254,195 +253,17 @@ fn combined() -> Vec<Case> {
                 get().range("bytes=1-2").hit().status(206).body("12"),
             ],
         ),
+        case(
+            "s3_3_a_part_that_is_all_of_it_answers_for_the_whole",
+            [
+                get().range("bytes=0-").answer(piece(0, 9)).status(206).body(WHOLE),
+                get().hit().status(200).body(WHOLE).absent("Content-Range"),
+                get().range("bytes=2-4").hit().status(206).body("234").is("Content-Range", "bytes 2-4/10"),
+            ],
+        ),
         over(
             "s3_3_a_304_with_if_none_match_is_judged_by_the_part",
             [get().range("bytes=0-4").with("If-None-Match", "\"a\"").hit().status(304)],
-        ),
-    ]
-}
-
-/// A whole without validators, so that what clients ask goes on as it is.
-fn left_alone() -> Vec<Case> {
-    let bare = || get().answer(fresh().body(WHOLE));
-    vec![
-        case(
-            "s4_3_2_a_304_to_a_client_leaves_the_whole",
-            [
-                bare(),
-                get()
-                    .cc("no-cache")
-                    .with("If-None-Match", "\"z\"")
-                    .answer(not_modified().tag("\"z\"").cc("max-age=60"))
-                    .sees("If-None-Match", "\"z\"")
-                    .status(304),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "s4_3_2_a_304_to_a_clients_date_leaves_the_whole",
-            [
-                bare(),
-                get()
-                    .cc("no-cache")
-                    .with("If-Modified-Since", "{-1000}")
-                    .answer(not_modified())
-                    .sees("If-Modified-Since", "{-1000}")
-                    .status(304),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "s3_3_a_206_to_a_client_leaves_the_whole",
-            [
-                bare(),
-                get().cc("no-cache").range("bytes=2-4").answer(piece(2, 4)).status(206).body("234"),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "http_15_5_17_a_416_to_a_client_leaves_the_whole",
-            [
-                bare(),
-                get()
-                    .cc("no-cache")
-                    .range("bytes=50-")
-                    .answer(status(416).cc("max-age=60").with("Content-Range", "bytes */10"))
-                    .status(416),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "http_15_5_17_a_416_with_freshness_is_no_answer_to_others",
-            [
-                get()
-                    .range("bytes=50-")
-                    .answer(status(416).cc("max-age=60").with("Content-Range", "bytes */10"))
-                    .status(416),
-                get().range("bytes=50-").answer(status(416).with("Content-Range", "bytes */10")).status(416),
-                get().answer(fresh()).status(200),
-                get().hit(),
-            ],
-        ),
-        case(
-            "http_15_5_13_a_412_with_freshness_leaves_the_whole",
-            [
-                get().answer(fresh().tag("\"a\"")),
-                get().with("If-Match", "\"b\"").answer(status(412).cc("max-age=60")).status(412),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "s4_3_2_a_304_to_a_client_leaves_a_stale_whole",
-            [
-                get().answer(ok().cc("max-age=1").undated()),
-                get()
-                    .after(2100)
-                    .with("If-None-Match", "\"z\"")
-                    .answer(not_modified().tag("\"z\""))
-                    .sees("If-None-Match", "\"z\"")
-                    .status(304),
-                get()
-                    .answer(closes())
-                    .status(200)
-                    .body("s4_3_2_a_304_to_a_client_leaves_a_stale_whole answer 1"),
-            ],
-        ),
-        case(
-            "s3_3_a_part_does_not_replace_a_stale_whole",
-            [
-                get().answer(ok().cc("max-age=1").undated().body(WHOLE)),
-                get().after(2100).range("bytes=2-4").answer(piece(2, 4)).status(206).body("234"),
-                get()
-                    .answer(closes().or_with("Range", closes()))
-                    .status(200)
-                    .body(WHOLE)
-                    .absent("Content-Range"),
-            ],
-        ),
-        case(
-            "s4_3_5_head_leaves_a_part",
-            [
-                get().range("bytes=0-4").answer(piece(0, 4)),
-                head().answer(fresh().tag("\"a\"").body(WHOLE)).status(200),
-                get().range("bytes=1-2").hit_of(1).status(206).body("12"),
-            ],
-        ),
-    ]
-}
-
-/// Answers to ranges of an entry that is stale.
-fn refreshed() -> Vec<Case> {
-    let swr = || stale("stale-while-revalidate=600").body(WHOLE);
-    vec![
-        case(
-            "rfc5861_3_the_refresh_of_a_range_is_of_the_whole",
-            [
-                get().answer(swr()),
-                get()
-                    .range("bytes=2-4")
-                    .hit_before(fresh().tag("\"b\"").body("abcdefghij"))
-                    .sees_no("Range")
-                    .sees("If-None-Match", "\"a\"")
-                    .status(206)
-                    .body("234"),
-                get().hit_of(2).eventually(),
-            ],
-        ),
-        case(
-            "rfc5861_3_the_refresh_of_a_range_with_if_range_is_of_the_whole",
-            [
-                get().answer(swr()),
-                get()
-                    .range("bytes=2-4")
-                    .with("If-Range", "\"a\"")
-                    .hit_before(fresh().tag("\"b\"").body("abcdefghij"))
-                    .sees_no("Range")
-                    .sees_no("If-Range")
-                    .status(206)
-                    .body("234"),
-                get().hit_of(2).eventually(),
-            ],
-        ),
-        case(
-            "rfc5861_3_the_refresh_of_a_precondition_is_by_the_entry",
-            [
-                get().answer(swr()),
-                get()
-                    .with("If-None-Match", "\"a\"")
-                    .hit_before(not_modified().tag("\"a\"").cc("max-age=60"))
-                    .sees("If-None-Match", "\"a\"")
-                    .status(304),
-                get().hit_of(1).age(0..=5).eventually(),
-            ],
-        ),
-        case(
-            "s5_2_1_7_only_if_cached_begins_no_refresh",
-            [
-                get().answer(swr()),
-                get().cc("only-if-cached").hit().status_in(&[200, 504]).any_body().and_quiet(),
-                get().hit_before(fresh()),
-            ],
-        ),
-        case(
-            "s4_2_4_a_range_of_a_stale_whole_where_the_origin_is_gone",
-            [
-                get().answer(stale("").body(WHOLE)),
-                get().range("bytes=2-4").answer(closes()).status(206).body("234"),
-            ],
-        ),
-        case(
-            "s4_3_4_a_200_in_answer_to_a_range_replaces_the_stale_whole",
-            [
-                get().answer(stale("").body(WHOLE)),
-                get()
-                    .range("bytes=2-4")
-                    .answer(fresh().tag("\"b\"").body("abcdefghij"))
-                    .sees_no("Range")
-                    .status_in(&[200, 206])
-                    .any_body()
-                    .body_has("cde"),
-                get().hit().body("abcdefghij").status(200),
-            ],
         ),
     ]
 }

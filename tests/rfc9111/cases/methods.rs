@@ -54,11 +54,13 @@ fn posted() -> Vec<Case> {
         case(
             "http_9_3_3_post_does_not_answer_post",
             [post().answer(located(fresh())), post().answer(located(fresh())), get().hit_of(2)],
-        ),
+        )
+        .alone(),
         case(
             "http_9_3_3_post_replaces_what_it_invalidates",
             [get().answer(fresh()), post().answer(located(fresh())), get().hit_of(2)],
-        ),
+        )
+        .alone(),
         case(
             "http_9_3_3_post_with_authorization_does_not",
             [post().with("Authorization", "Basic YTpi").answer(located(fresh())), get().answer(fresh())],

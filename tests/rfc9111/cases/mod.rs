@@ -13,6 +13,7 @@ pub(crate) mod conditionals;
 pub(crate) mod ranges;
 pub(crate) mod partial;
 pub(crate) mod completion;
+pub(crate) mod untouched;
 pub(crate) mod invalidation;
 pub(crate) mod requests;
 pub(crate) mod targeted;

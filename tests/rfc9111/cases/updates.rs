@@ -1,10 +1,10 @@
-//! What confirmations and refusals do to what is stored, and what they don't: RFC 9111 §3.2, §4.3.4, §4.3.5 and §5.2.1.5.
+//! What confirmations do to what is stored, and what they don't: RFC 9111 §3.2, §4.3.4 and §4.3.5.
 
 use crate::answer::{Answer, closes, fresh, not_modified, ok, stale, status};
 use crate::case::{Case, Check, Step, case, get, head};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [of_304(), varying(), of_head(), unstored(), listed()].concat()
+    [of_304(), varying(), of_head(), listed()].concat()
 }
 
 fn confirmed() -> Answer {
@@ -298,86 +298,6 @@ fn of_head() -> Vec<Case> {
             [
                 get().answer(stale("").body(body)),
                 head().answer(closes()).status(200).is("Content-Length", "10"),
-            ],
-        ),
-    ]
-}
-
-/// Requests with `no-store`: nothing that comes of them is stored.
-fn unstored() -> Vec<Case> {
-    vec![
-        case(
-            "s5_2_1_5_a_304_to_no_store_updates_nothing",
-            [
-                get().answer(stale("")),
-                get().cc("no-store").answer(confirmed().with("X-New", "1")).status(200),
-                get().answer(confirmed()).sees("If-None-Match", "\"a\"").absent("X-New"),
-            ],
-        ),
-        case(
-            "s5_2_1_5_a_200_to_no_store_replaces_nothing",
-            [
-                get().answer(stale("")),
-                get().cc("no-store").answer(fresh().tag("\"b\"")).status(200),
-                get().answer(fresh()).status(200),
-            ],
-        ),
-        case(
-            "s5_2_1_5_a_200_to_no_cache_and_no_store_replaces_nothing",
-            [
-                get().answer(fresh()),
-                get().cc("no-cache, no-store").answer(fresh()).status(200),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "s5_2_1_5_no_store_leaves_what_is_stored",
-            [
-                get().answer(fresh()),
-                get()
-                    .cc("no-store")
-                    .answer(fresh().body("s5_2_1_5_no_store_leaves_what_is_stored answer 1"))
-                    .or_not()
-                    .body("s5_2_1_5_no_store_leaves_what_is_stored answer 1"),
-                get().hit_of(1),
-            ],
-        ),
-        case(
-            "s5_2_1_5_a_part_to_no_store_is_not_stored",
-            [
-                get().cc("no-store").range("bytes=0-1").answer(super::partial::part("0123", 0, 1, "\"a\"")),
-                get().range("bytes=0-1").answer(super::partial::part("0123", 0, 1, "\"a\"")).status(206),
-            ],
-        ),
-        case(
-            "s5_2_1_5_head_with_no_store_updates_nothing",
-            [
-                get().answer(fresh().tag("\"a\"").body("0123")),
-                head().cc("no-cache, no-store").answer(fresh().tag("\"a\"").body("0123").with("X-New", "1")),
-                get().hit_of(1).absent("X-New"),
-            ],
-        ),
-        case(
-            "s5_2_1_5_post_with_no_store_is_not_stored_for_get",
-            [
-                crate::case::post().cc("no-store").answer(fresh().with("Content-Location", "{path}")),
-                get().answer(fresh()),
-            ],
-        ),
-        case(
-            "s3_5_a_304_to_authorization_is_no_leave_to_share",
-            [
-                get().answer(stale("")),
-                get().with("Authorization", "Basic YTpi").answer(confirmed().with("X-New", "1")).status(200),
-                get().answer(fresh()).or_not().status(200).any_body(),
-            ],
-        ),
-        case(
-            "s3_5_a_200_to_authorization_replaces_nothing",
-            [
-                get().answer(fresh()),
-                get().with("Authorization", "Basic YTpi").cc("no-cache").answer(fresh()).status(200),
-                get().hit_of(1),
             ],
         ),
     ]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::*;
 use crate::policy::testing::{any_headers, headers, response, rules};
@@ -293,7 +294,8 @@ fn windows_are_what_a_directive_says_else_the_policy() {
         (http(), 200, "max-age=9, stale-if-error=3", 0, 3),
         (http(), 200, "max-age=9, stale-if-error=0", 0, 0),
         (http(), 200, "max-age=9, stale-if-error=9000", 0, 9000),
-        (http(), 503, "max-age=9, stale-while-revalidate=3", 3, 3600),
+        (http(), 503, "max-age=9, stale-while-revalidate=3", 3, 0),
+        (http(), 503, "max-age=9, stale-if-error=3", 0, 0),
         (http(), 200, "max-age=9, must-revalidate", 0, 0),
         (http(), 200, "max-age=9, proxy-revalidate, stale-if-error=9", 0, 0),
         (http(), 200, "s-maxage=9, stale-while-revalidate=9", 0, 0),
@@ -320,6 +322,7 @@ fn windows_are_what_a_directive_says_else_the_policy() {
 /// A function that looks at each byte more than a few times would take minutes.
 #[test]
 fn long_fields_cost_little() {
+    let mut slowest = (Duration::ZERO, "", "");
     for unit in ["max-age=1,", "private=\"a,b\",", "\"", "=\"\\", ",", "a=\"", "x ", "no-cache=x;"] {
         let line = HeaderValue::try_from(unit.repeat((64 << 10) / unit.len())).unwrap();
         for field in
@@ -327,12 +330,15 @@ fn long_fields_cost_little() {
         {
             let mut response = response(206, &[]);
             response.headers.insert(field, line.clone());
+            let started = Instant::now();
             let found = judge_by(&Policy::http(), "GET", &[("range", "bytes=0-1")], &response);
+            slowest = slowest.max((started.elapsed(), field, unit));
             assert_eq!(found, Err(Refusal::RequestConditions), "{field} {unit}");
             let stored = rules(&Policy::http()).stored_headers(&response.headers);
             assert_eq!(stored.contains_key(field), !matches!(field, "age" | "connection"), "{field} {unit}");
         }
     }
+    println!("64 KiB in one line: judged in {slowest:?} at the most");
 }
 
 proptest! {

@@ -105,7 +105,7 @@ pub(crate) fn from_entry<R: Body>(
     response
 }
 
-/// An answer that the cache itself must give: 503 or 504, with the reason in `Cache-Status`.
+/// An answer that the cache itself must give: 502, 503 or 504, with the reason in `Cache-Status`.
 pub(crate) fn gateway<R: Body>(
     status: StatusCode,
     why: Forward,

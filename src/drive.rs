@@ -141,6 +141,7 @@ impl<S, P> Miss<S, P> {
             route: Arc::clone(&self.route),
             head: Arc::clone(&self.head),
             stale: self.target.stale.clone(),
+            part: None,
             trust: self.trust,
             barred: false,
             why: self.why(),

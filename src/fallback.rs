@@ -24,6 +24,8 @@ pub(crate) struct Fallback {
     pub(crate) route: Arc<Route>,
     pub(crate) head: Arc<RequestHead>,
     pub(crate) stale: Option<Arc<Entry>>,
+    /// A stale part that answers the request, where there is no whole.
+    pub(crate) part: Option<Arc<Entry>>,
     /// How the request may use it.
     pub(crate) trust: Trust,
     /// The request itself forbids it.
@@ -82,10 +84,18 @@ impl Fallback {
         self.since + wait
     }
 
-    /// The answer from the stale entry, if it may stand in for an error now.
+    /// The answer from the stale entry, if it may stand in for an error now. One that is an error itself is no better than the
+    /// origin's next.
     pub(crate) fn stale<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
+        let is_error = self.stale.as_ref().is_some_and(|entry| entry.status.is_server_error());
+        if is_error && reason == Stale::IfError { None } else { self.stand_in(reason) }
+    }
+
+    /// The same where the origin gave no answer at all.
+    pub(crate) fn stand_in<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
-        let entry = self.stale.as_ref().filter(|entry| !self.barred && entry.serves_if_error(now))?;
+        let entry = self.stale.as_ref().or(self.part.as_ref());
+        let entry = entry.filter(|entry| !self.barred && entry.serves_if_error(now))?;
         // Purges go on while the origin is waited for.
         if self.shared.purges.worth(entry, self.trust) == Validity::Gone {
             return None;

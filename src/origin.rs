@@ -102,12 +102,16 @@ where
             }
             Ok(First::Failed(failure, stale)) => {
                 // The fill may have found one in the shared tier meanwhile.
-                fallback.stale = stale.or(fallback.stale.take());
+                fallback.stale = stale;
                 Some(failure)
             }
             Err(_) => None,
         };
-        if let Some(response) = fallback.stale(Stale::IfError) {
+        let stands_in = match &failure {
+            Some(Failure::Answer(_)) => fallback.stale(Stale::IfError),
+            _ => fallback.stand_in(Stale::IfError),
+        };
+        if let Some(response) = stands_in {
             return Ok(response);
         }
         match failure {

@@ -13,7 +13,8 @@
 //! | `CLIENT_TIMEOUT` | 30 | seconds that a client may take for its next request's head, and for reading on |
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
-//! and those of [`CacheConfig::from_env`]. A request goes through the modules in this order:
+//! and those of [`CacheConfig::from_env`]; but memory holds 65,536 responses and 256 MiB unless `LRU_CACHE_SIZE` is given, for
+//! each outlives its freshness by an hour, and bodies up to 8 MiB are stored. A request goes through the modules in this order:
 //!
 //! | module | what it does |
 //! |---|---|

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
@@ -13,8 +13,8 @@ use crate::answer::{self, How};
 use crate::conditional;
 use crate::drive::Miss;
 use crate::future::ResponseFuture;
-use crate::policy::Bypass;
 use crate::policy::http::request::{Ask, Reuse};
+use crate::policy::{Bypass, Refusal};
 use crate::purge::Trust;
 use crate::refresh::Look;
 use crate::request_body::RequestBody;
@@ -51,6 +51,11 @@ impl<S, K> Cache<S, K> {
         let (now, trust) = (shared.clock.now(), shared.purges.trust(route.rules.strict));
         let ask = Ask::of(&parts.headers);
         if ask.preconditions && conditional::is_for_origin(&parts.headers) {
+            if ask.only_if_cached {
+                route.stats.refused(Refusal::OnlyIfCached);
+                let status = StatusCode::GATEWAY_TIMEOUT;
+                return ResponseFuture::hit(answer::unasked(status, Refusal::OnlyIfCached, &shared.names));
+            }
             let mark = self.bypass(route, Bypass::Precondition);
             return self.past(Request::from_parts(parts, body), mark);
         }

@@ -86,9 +86,7 @@ where
     }
     let mut fallback = miss.fallback();
     fallback.barred = ask.no_cache;
-    if fallback.stale.is_none() {
-        fallback.stale = miss.stale_part();
-    }
+    fallback.part = miss.stale_part();
     if let Some(response) = miss.throttled(&fallback) {
         return Ok(response);
     }
@@ -101,7 +99,7 @@ where
     };
     match turn {
         Ok(Turn::Fill(lead, waiter)) => {
-            fallback.stale = miss.target.stale.clone().or(fallback.stale);
+            fallback.stale = miss.target.stale.clone();
             miss.fill(lead, waiter, fallback).await
         }
         Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
@@ -196,7 +194,7 @@ impl<S, P> Miss<S, P> {
     /// Whether the answer will do for others who ask for the same, so that one fill is enough.
     fn may_share(&self, ask: &Ask) -> bool {
         // What has to be confirmed for each request is no answer for those who wait.
-        let each = self.target.stale.as_ref().is_some_and(|entry| entry.lifetime == 0);
+        let each = self.target.stale.as_ref().is_some_and(|entry| entry.fresh_for(entry.stored_at).is_none());
         ask.is_plain() && self.head.method != Method::HEAD && !each
     }
 

@@ -13,6 +13,9 @@ use crate::policy::http::request::Ask;
 use crate::policy::http::{combine, validate};
 use crate::purge::Validity;
 
+/// Bytes of the entity tags that one request asks about: a server's limit for a field isn't far above.
+const MAX_TAGS: usize = 4096;
+
 /// What a fill under `Policy::http` goes by.
 pub(crate) struct Plan {
     /// The entry that the origin is asked to confirm.
@@ -79,10 +82,12 @@ impl<S, P> Miss<S, P> {
         let Some(vary) = &self.target.vary else { return Vec::new() };
         let known = vary.variants.iter().filter_map(|(key, _)| self.shared.tiers.peek(key));
         let mut others: Vec<Arc<Entry>> = Vec::new();
+        let mut room = MAX_TAGS;
         for entry in known {
-            let tag = validate::strong_etag(&entry.headers);
-            let is_new = others.iter().all(|other| validate::strong_etag(&other.headers) != tag);
-            if tag.is_some() && is_new {
+            let Some(tag) = validate::strong_etag(&entry.headers) else { continue };
+            let is_new = others.iter().all(|other| validate::strong_etag(&other.headers) != Some(tag));
+            if let Some(left) = room.checked_sub(tag.len()).filter(|_| is_new) {
+                room = left;
                 others.push(entry);
             }
         }

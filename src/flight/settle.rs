@@ -73,6 +73,13 @@ impl Context {
                 };
             }
         }
+        // By other methods than GET and HEAD the cache's own precondition fails where it holds (RFC 9110 §13.1.2).
+        if parts.status == StatusCode::PRECONDITION_FAILED
+            && let Some(plan) = self.plan.as_ref().filter(|_| !self.has_preconditions())
+            && (plan.base.is_some() || !plan.others.is_empty())
+        {
+            return Settled::Again(plan.base.clone());
+        }
         if let Some(part) = self.plan.as_ref().and_then(|plan| plan.part.as_ref()) {
             match parts.status {
                 StatusCode::PARTIAL_CONTENT => return Settled::Rest(Arc::clone(part)),
@@ -151,13 +158,9 @@ impl Context {
         }
         let fields = crate::key::vary_fields(&said.headers).map(|mut fields| {
             // The same goes for `Vary`.
-            if base.key != self.target.primary
-                && let Some(known) = &self.target.vary
-            {
-                let more: Vec<_> =
-                    known.fields.iter().filter(|name| !fields.contains(name)).cloned().collect();
-                fields.extend(more);
-            }
+            let known = self.told_apart_by(base);
+            let more: Vec<_> = known.iter().filter(|name| !fields.contains(name)).cloned().collect();
+            fields.extend(more);
             fields
         });
         Update { parts, verdict, fields }
@@ -252,16 +255,28 @@ impl Context {
             verdict =
                 Ok(Verdict { lifetime: 0, initial_age: millis(base.age(received)), windows: base.windows });
         }
-        let draft = verdict.and_then(|verdict| self.draft(parts, verdict, received));
-        if let (Ok(mut draft), Ok(fields)) = (draft, fields) {
-            draft.fields = fields;
-            self.inherit(base, &mut draft);
-            if !matches {
-                // Nothing was confirmed.
-                draft.stamp = base.stamp;
+        let fields = if matches { fields } else { Ok(self.told_apart_by(base).to_vec()) };
+        let draft = verdict.and_then(|verdict| Ok((self.draft(parts, verdict, received)?, fields?)));
+        match draft {
+            Ok((mut draft, fields)) => {
+                draft.fields = fields;
+                self.inherit(base, &mut draft);
+                if !matches {
+                    // Nothing was confirmed.
+                    draft.stamp = base.stamp;
+                }
+                self.commit(&draft, std::slice::from_ref(&base.body)).ok();
             }
-            self.commit(&draft, std::slice::from_ref(&base.body)).ok();
+            // What GET would get now mustn't be stored.
+            Err(refusal) if refusal.is_structural() => self.shared.tiers.forget(base),
+            Err(_) => {}
         }
+    }
+
+    /// The fields that tell an entry from the resource's other variants.
+    fn told_apart_by(&self, entry: &Entry) -> &[HeaderName] {
+        let vary = self.target.vary.as_ref().filter(|_| entry.key != self.target.primary);
+        vary.map_or(&[], |vary| vary.fields.as_slice())
     }
 
     /// An entry that the origin doesn't stand by: it is asked as if there were none.
@@ -269,7 +284,7 @@ impl Context {
         if let Some(base) = base {
             self.shared.tiers.forget(base);
         }
-        self.target.stale = None;
+        self.target.stale.take_if(|stale| base.is_some_and(|base| Arc::ptr_eq(base, stale)));
         if let Some(plan) = &mut self.plan {
             plan.others.clear();
             plan.base = None;
@@ -279,11 +294,14 @@ impl Context {
 
     /// Whether a response answers what only the cache has asked.
     pub(super) fn is_unusable(&self, parts: &response::Parts) -> bool {
-        let asked = |name| self.head.headers.contains_key(name);
-        let is_own = self.plan.as_ref().is_some_and(|plan| plan.is_shaped)
-            && !asked(header::IF_NONE_MATCH)
-            && !asked(header::IF_MODIFIED_SINCE);
-        is_own && parts.status == StatusCode::NOT_MODIFIED
+        let is_own = self.plan.as_ref().is_some_and(|plan| plan.is_shaped) && !self.has_preconditions();
+        is_own && matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
+    }
+
+    /// Whether the client has asked by `If-None-Match` or `If-Modified-Since`.
+    fn has_preconditions(&self) -> bool {
+        let headers = &self.head.headers;
+        headers.contains_key(header::IF_NONE_MATCH) || headers.contains_key(header::IF_MODIFIED_SINCE)
     }
 
     /// An entry for those who wait, of a response that isn't stored.

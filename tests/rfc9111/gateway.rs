@@ -24,6 +24,8 @@ pub(crate) enum Tier {
     Memory,
     /// In Redis; the memory holds next to nothing.
     Redis,
+    /// In Redis and in the gateway's memory, as in use.
+    Both,
     /// In Redis and in the memories of two gateways that take the steps by turns.
     Two,
 }
@@ -33,13 +35,14 @@ impl Tier {
         match self {
             Self::Memory => "memory",
             Self::Redis => "Redis",
+            Self::Both => "memory and Redis",
             Self::Two => "two gateways",
         }
     }
 
     pub(crate) const fn runs(self, case: &Case) -> bool {
         match self {
-            Self::Memory => true,
+            Self::Memory | Self::Both => true,
             Self::Redis => !case.memory,
             Self::Two => !case.memory && !case.alone,
         }

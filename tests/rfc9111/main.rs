@@ -1,7 +1,7 @@
 //! The rules of RFC 9111 and its kin, case by case, on the wire: the example gateway as a process of its own, a scripted
 //! origin behind it and a client in front, both with raw sockets.
 //!
-//! Each family of rules runs in the gateway's memory, in Redis, and on two gateways with one Redis that take a case's
+//! Each family of rules runs in the gateway's memory, in Redis, in both, and on two gateways with one Redis that take a case's
 //! requests by turns. A case's failure doesn't end the others; all are named at the end. `RFC9111_CASE=part` runs only
 //! the cases whose names contain the part.
 
@@ -41,6 +41,11 @@ macro_rules! families {
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn in_memory_and_redis() {
+                run(stringify!($family), cases(), Tier::Both).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_two_gateways() {
                 run(stringify!($family), cases(), Tier::Two).await;
             }
@@ -62,6 +67,7 @@ families! {
     age
     stale
     validation
+    second_call
     conditionals
     ranges
     partial

@@ -69,8 +69,10 @@ impl HttpRules {
         let windows = self.windows(stale, response.status, directives);
         let verdict = Verdict { lifetime, initial_age, windows };
         let is_said = directives.stale_while_revalidate.max(directives.stale_if_error) > Some(0);
-        if lifetime > 0
-            || (is_said && !directives.forbid_stale())
+        // Stale at once, it may still stand in where the origin can't be reached.
+        let stands_in = (lifetime > 0 || is_said) && !directives.forbid_stale();
+        if lifetime > initial_age
+            || stands_in
             || headers.contains_key(ETAG)
             || headers.contains_key(LAST_MODIFIED)
         {
@@ -94,8 +96,6 @@ impl HttpRules {
         }
         let said = stale.said(status, directives);
         let if_error = match directives.stale_if_error {
-            // An error is no better than the next one.
-            _ if status.is_server_error() => 0,
             Some(_) => said.if_error,
             None => said.if_error.max(self.keep_stale),
         };
@@ -115,8 +115,8 @@ fn admit_request(method: &Method, request: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether the status is one that may be stored, given a lifetime.
 ///
-/// A 304 and a 412 answer the preconditions of one request, a 416 its range. A 206 is a part that was asked for, and whose place is known; how
-/// much of it came is for the caller. Those of [RFC 6585] must not be stored.
+/// A 304 and a 412 answer the preconditions of one request, a 416 its range. A 206 is a part that was asked for, and whose
+/// place is known; how much of it came is for the caller. Those of [RFC 6585] must not be stored.
 ///
 /// [RFC 6585]: https://www.rfc-editor.org/rfc/rfc6585
 fn admit_status(request: &HeaderMap, response: &response::Parts) -> Result<(), Refusal> {

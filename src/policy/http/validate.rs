@@ -19,31 +19,28 @@ pub(crate) fn has_validator(base: &HeaderMap) -> bool {
 /// The client's own `If-None-Match` and `If-Modified-Since` go: the cache judges them itself, once it knows what it
 /// has. In their place come the base's validators, byte by byte as they were received.
 ///
-/// `Range` and `If-Range` go too where the base is a whole response. Its validation is one of the whole, so that an
-/// answer other than 304 replaces it, and the range is cut from the result. Where the base is a part, `Range` stays,
-/// since the answer must again be one that the part can be replaced by; `If-Range` goes, because it would name what
-/// the client has. A date is then sent only where there is no entity tag, as §4.3.1 has it for subranges.
+/// `Range` and `If-Range` go too: the base is a whole response, so that another answer than 304 is to replace it. Of a base
+/// that is confirmed the range is cut.
 ///
 /// [RFC 9111 §4.3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.1
 pub(crate) fn condition(request: &mut HeaderMap, base: &HeaderMap) {
-    const OWN: [HeaderName; 3] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_RANGE];
-    let is_part = base.contains_key(header::RANGE) && base.contains_key(header::CONTENT_RANGE);
-    kept(request, |name| !OWN.contains(name) && (is_part || *name != header::RANGE));
+    const OWN: [HeaderName; 4] =
+        [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_RANGE, header::RANGE];
+    kept(request, |name| !OWN.contains(name));
     let mut ask = |condition: HeaderName, validator: HeaderName| {
         if let Some(value) = base.get(validator) {
             request.insert(condition, value.clone());
         }
     };
-    let has_etag = etag(base).is_some();
-    if has_etag {
+    if etag(base).is_some() {
         ask(header::IF_NONE_MATCH, header::ETAG);
     }
-    if modified(base).is_some() && !(has_etag && is_part) {
+    if modified(base).is_some() {
         ask(header::IF_MODIFIED_SINCE, header::LAST_MODIFIED);
     }
 }
 
-/// Takes all preconditions off a request, so that its answer is whole or, where `Range` asks for it, a part.
+/// Takes all preconditions off a request, so that its answer is whole or, where `Range` asks for it without `If-Range`, a part.
 pub(crate) fn strip(request: &mut HeaderMap) {
     const PRECONDITIONS: [HeaderName; 5] = [
         header::IF_NONE_MATCH,
@@ -52,7 +49,9 @@ pub(crate) fn strip(request: &mut HeaderMap) {
         header::IF_UNMODIFIED_SINCE,
         header::IF_RANGE,
     ];
-    kept(request, |name| !PRECONDITIONS.contains(name));
+    // Without its condition the range may be one of another version than the client has.
+    let conditional = request.contains_key(header::IF_RANGE);
+    kept(request, |name| !PRECONDITIONS.contains(name) && !(conditional && *name == header::RANGE));
 }
 
 /// What a 304 says of the base.

@@ -9,6 +9,7 @@ pub(crate) mod dates;
 pub(crate) mod age;
 pub(crate) mod stale;
 pub(crate) mod validation;
+pub(crate) mod second_call;
 pub(crate) mod conditionals;
 pub(crate) mod ranges;
 pub(crate) mod partial;

@@ -40,8 +40,6 @@ fn a_validation_asks_for_the_base_alone() {
     let own = [("accept", "a"), ("accept", "b"), ("x-last", "c")];
     let tag = ("if-none-match", "W/\"a\"");
     let date = ("if-modified-since", THEN);
-    let part = [("content-range", "bytes 0-4/10"), ("range", "bytes=0-4")];
-    let ranged = [("accept", "a"), ("accept", "b"), ("range", "bytes=0-4"), ("x-last", "c")];
     for (section, base, kept, added) in [
         ("both", &[("etag", "W/\"a\""), ("last-modified", THEN)][..], &own[..], &[tag, date][..]),
         ("a tag", &[("etag", "W/\"a\"")], &own, &[tag]),
@@ -49,9 +47,6 @@ fn a_validation_asks_for_the_base_alone() {
         ("a date", &[("last-modified", THEN)], &own, &[date]),
         ("no date", &[("last-modified", "x")], &own, &[]),
         ("none", &[], &own, &[]),
-        ("a part", &[part[0], part[1], ("etag", "W/\"a\""), ("last-modified", THEN)], &ranged, &[tag]),
-        ("a part by its date", &[part[0], part[1], ("last-modified", THEN)], &ranged, &[date]),
-        ("a whole one with a stray field", &[part[0], ("etag", "W/\"a\"")], &own, &[tag]),
     ] {
         let mut request = headers(&client);
         condition(&mut request, &headers(base));
@@ -72,7 +67,10 @@ fn a_second_call_has_no_preconditions() {
         ("x-last", "b"),
     ]);
     strip(&mut request);
-    assert_eq!(lines(&request), [("accept", "a"), ("range", "bytes=0-4"), ("x-last", "b")]);
+    assert_eq!(lines(&request), [("accept", "a"), ("x-last", "b")]);
+    let mut request = headers(&[("if-none-match", "*"), ("range", "bytes=0-4")]);
+    strip(&mut request);
+    assert_eq!(lines(&request), [("range", "bytes=0-4")]);
 }
 
 #[test]

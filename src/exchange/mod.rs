@@ -194,7 +194,7 @@ impl<S, P> Miss<S, P> {
     /// Whether the answer will do for others who ask for the same, so that one fill is enough.
     fn may_share(&self, ask: &Ask) -> bool {
         // What has to be confirmed for each request is no answer for those who wait.
-        let each = self.target.stale.as_ref().is_some_and(|entry| entry.fresh_for(entry.stored_at).is_none());
+        let each = self.target.stale.as_ref().is_some_and(|entry| entry.lifetime == 0);
         ask.is_plain() && self.head.method != Method::HEAD && !each
     }
 

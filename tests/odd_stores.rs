@@ -12,14 +12,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
+use support::eventually;
 use support::http::{ok, text};
+use support::log::Log;
 use support::site::{MINUTE, Req, Site, request, stats};
 use tokio::time::{Instant, sleep, timeout};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_query_cache::test_util::{ManualClock, MemoryStore};
 use tower_query_cache::{
-    GivenBack, Key, Lease, Leases, MemoryConfig, Policy, PoolStatus, QueryCache, Store, StoreFuture,
-    StoreStatus,
+    Append, Appended, GivenBack, Journal, JournalEntry, JournalId, Key, Lease, Leases, MemoryConfig, Policy,
+    PoolStatus, QueryCache, Store, StoreError, StoreFuture, StoreStatus, Tail,
 };
 
 /// What the store does.
@@ -207,4 +209,90 @@ async fn what_memory_takes_over_from_the_shared_tier_keeps_within_its_bytes() {
     let bytes = stats(&one).await["memory"]["bytes"].as_u64().unwrap();
     println!("{bytes} bytes of {CAP} after {} calls", small.calls());
     assert!(small.calls() == 100 && (CAP / 2..=CAP).contains(&bytes));
+}
+
+/// A store whose journal can't be read, with this many connections for all else.
+struct Unreadable {
+    connections: AtomicUsize,
+    tails: AtomicUsize,
+    inner: MemoryStore,
+}
+
+impl Store for Unreadable {
+    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
+        self.inner.get(key)
+    }
+
+    fn set<'a>(&'a self, key: &'a Key, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
+        self.inner.set(key, value, life)
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
+        self.inner.remove(key)
+    }
+
+    fn ready(&self) -> StoreFuture<'_, ()> {
+        self.inner.ready()
+    }
+
+    fn journal(&self) -> Option<&dyn Journal> {
+        Some(self)
+    }
+
+    fn status(&self) -> StoreFuture<'_, StoreStatus> {
+        self.inner.status()
+    }
+
+    fn pool(&self) -> PoolStatus {
+        let mut pool = PoolStatus::default();
+        pool.max_connections = 1;
+        pool.connections_created = self.connections.load(Ordering::SeqCst);
+        pool
+    }
+}
+
+fn refused<T>() -> StoreFuture<'static, T> {
+    Box::pin(async { Err(StoreError::Server("WRONGPASS".to_owned())) })
+}
+
+impl Journal for Unreadable {
+    fn tail(&self) -> StoreFuture<'_, Box<dyn Tail>> {
+        self.tails.fetch_add(1, Ordering::SeqCst);
+        refused()
+    }
+
+    fn append<'a>(&'a self, _: &'a Append) -> StoreFuture<'a, Appended> {
+        refused()
+    }
+
+    fn head(&self) -> StoreFuture<'_, Option<Bytes>> {
+        refused()
+    }
+
+    fn range(&self, _: JournalId, _: usize) -> StoreFuture<'_, Vec<JournalEntry>> {
+        refused()
+    }
+
+    fn trust(&self, _: Option<&str>) {}
+}
+
+#[tokio::test]
+async fn the_journal_is_warned_of_once_and_not_before_the_store_has_a_connection() {
+    let log = Log::start();
+    let (connections, tails) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let store = Arc::new(Unreadable { connections, tails, inner: MemoryStore::new(100) });
+    let cache = QueryCache::builder().store(Arc::clone(&store) as _).build().unwrap();
+    let site = Site::new(&cache, Policy::ttl(MINUTE), |_| ok("page"));
+    assert_eq!(text(site.get("/a").await).await, "page");
+    let more_tails = async |more: usize| {
+        let before = store.tails.load(Ordering::SeqCst);
+        eventually("tails", || store.tails.load(Ordering::SeqCst) >= before + more).await;
+    };
+    let warnings = || log.lines(&["WARN", "journal can't be read"]).len();
+
+    more_tails(3).await;
+    assert_eq!(warnings(), 0, "why there is no connection, the store tells: {}", log.text());
+    store.connections.store(1, Ordering::SeqCst);
+    more_tails(3).await;
+    assert_eq!(warnings(), 1, "{}", log.text());
 }

@@ -15,7 +15,7 @@ use super::epoch::{Through, epoch_record};
 use super::journal::{Inner, Link, Mode};
 use super::record::{self, Record};
 use super::stamp::JournalId;
-use crate::store::{AppendMode, Journal, StoreError, Tail, guarded};
+use crate::store::{AppendMode, Journal, Store, StoreError, Tail, guarded};
 
 /// Entries that are asked for at once: more would keep the server from others for long.
 pub(super) const PAGE: usize = 1000;
@@ -51,8 +51,7 @@ pub(super) async fn run(inner: &Inner) {
                 journal.trust(None);
                 return inner.turn_off();
             }
-            // What keeps the lanes from being up is told by themselves.
-            Err(error @ StoreError::Server(_)) if !told && link.store.last_error().is_none() => {
+            Err(error @ StoreError::Server(_)) if !told && is_up(&*link.store) => {
                 tracing::warn!(%error, "the purge journal can't be read; the shared tier isn't used until it can");
                 told = true;
             }
@@ -64,6 +63,13 @@ pub(super) async fn run(inner: &Inner) {
         sleep(wait).await;
         wait = wait.saturating_mul(2).min(BACKOFF.1);
     }
+}
+
+/// Whether the store has connections: what keeps it from having any it tells itself, though maybe later than a tail fails.
+fn is_up(store: &dyn Store) -> bool {
+    let pool = store.pool();
+    let connected = pool.connections_created > 0 || pool.max_connections == 0;
+    connected && store.last_error().is_none()
 }
 
 /// Opens a tail and follows it to its end.

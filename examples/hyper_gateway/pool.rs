@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,18 +37,32 @@ pub(crate) struct Pool<B> {
     idle: Mutex<Vec<Idle<B>>>,
 }
 
-/// What a connection takes requests by.
-type Sender<B> = SendRequest<Upload<B>>;
+/// A connection, for as long as its task drives it.
+struct Connection<B> {
+    /// What it takes requests by.
+    sender: SendRequest<Upload<B>>,
+    /// Its socket once more, to be asked past the runtime, which may not have heard yet that the upstream closed it.
+    socket: Weak<std::net::TcpStream>,
+}
+
+impl<B> Connection<B> {
+    /// Whether nothing came that wasn't asked for: neither bytes nor the end.
+    fn is_quiet(&self) -> bool {
+        let Some(socket) = self.socket.upgrade() else { return false };
+        !self.sender.is_closed()
+            && matches!(socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
 
 /// A connection that waits for its next request.
 struct Idle<B> {
-    sender: Sender<B>,
+    connection: Connection<B>,
     since: Instant,
 }
 
 impl<B> Idle<B> {
     fn is_usable(&self) -> bool {
-        !self.sender.is_closed() && self.since.elapsed() < IDLE
+        self.since.elapsed() < IDLE && self.connection.is_quiet()
     }
 }
 
@@ -95,11 +110,11 @@ where
         let (body, mut moved) = Upload::new(body);
         let mut request = Request::from_parts(parts, body);
         loop {
-            let (mut sender, reused) = match self.take().await {
-                Some(sender) => (sender, true),
+            let (mut connection, reused) = match self.take() {
+                Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
-            match self.answer(sender.try_send_request(request), &mut moved).await? {
+            match self.answer(connection.sender.try_send_request(request), &mut moved).await? {
                 // Without an `Upgrade` in the request there is nothing to switch to.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(GatewayError::Switched);
@@ -107,7 +122,7 @@ where
                 Ok(response) => {
                     // To an HTTP/1.0 server, hyper sends no body of unknown length.
                     if response.version() == Version::HTTP_11 {
-                        self.keep(sender);
+                        self.keep(connection);
                     }
                     return Ok(response);
                 }
@@ -141,27 +156,22 @@ where
     }
 
     /// The connection that was idle for the shortest time.
-    async fn take(&self) -> Option<Sender<B>> {
-        if self.idle().is_empty() {
-            return None;
-        }
-        // Lets the runtime look at the sockets: what the upstream closed is known to be closed before it is chosen.
-        tokio::task::yield_now().await;
+    fn take(&self) -> Option<Connection<B>> {
         let mut idle = self.idle();
         while let Some(last) = idle.pop() {
             if last.is_usable() {
-                return Some(last.sender);
+                return Some(last.connection);
             }
         }
         None
     }
 
-    async fn connect(&self) -> Result<Sender<B>, GatewayError> {
+    async fn connect(&self) -> Result<Connection<B>, GatewayError> {
         let stream = timeout(CONNECT, TcpStream::connect(self.address.socket()))
             .await
             .map_err(|_| GatewayError::ConnectTimeout)?
             .map_err(GatewayError::Connect)?;
-        stream.set_nodelay(true).map_err(GatewayError::Connect)?;
+        let (stream, socket) = twice(stream).map_err(GatewayError::Connect)?;
         let (sender, connection) = Builder::new()
             .max_headers(MAX_FIELDS)
             .max_buf_size(MAX_HEAD)
@@ -170,25 +180,38 @@ where
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await?;
-        // Its error is told to the request that it concerns.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(sender)
+        let socket = Arc::new(socket);
+        let weak = Arc::downgrade(&socket);
+        tokio::spawn(async move {
+            // Its error is told to the request that it concerns.
+            drop(connection.await);
+            drop(socket);
+        });
+        Ok(Connection { sender, socket: weak })
     }
 
     /// Keeps a connection once the response on it is whole. One that is closed, by either side, isn't; nor is one on which
     /// more came than the response's length: hyper closes that.
-    fn keep(self: &Arc<Self>, mut sender: Sender<B>) {
+    fn keep(self: &Arc<Self>, mut connection: Connection<B>) {
         let pool = Arc::downgrade(self);
         tokio::spawn(async move {
-            if sender.ready().await.is_err() {
+            if connection.sender.ready().await.is_err() {
                 return;
             }
             if let Some(pool) = pool.upgrade() {
                 let mut idle = pool.idle();
                 if idle.len() < MAX_IDLE {
-                    idle.push(Idle { sender, since: Instant::now() });
+                    idle.push(Idle { connection, since: Instant::now() });
                 }
             }
         });
     }
+}
+
+/// A socket for the runtime and the same one to be asked directly. Neither ever blocks.
+fn twice(stream: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let again = stream.try_clone()?;
+    Ok((TcpStream::from_std(stream)?, again))
 }

@@ -106,10 +106,12 @@ where
                 .half_close(true)
                 .serve_connection(TokioIo::new(stream), answers)
         );
-        // A broken connection is its client's.
         tokio::select! {
-            _ = served.as_mut() => return,
+            biased;
+            // First, so that the answer that comes with the end says that the connection ends.
             _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
+            // A broken connection is its client's.
+            _ = served.as_mut() => return,
         }
         let _ = served.await;
     }

@@ -22,8 +22,8 @@ pub(crate) enum How {
     Hit,
     /// Another request's fill made it.
     Collapsed(Forward),
-    /// It is stale, and stands in.
-    Stale(Stale),
+    /// A stale entry; with the status of the origin's answer in whose place it stands, if there is one.
+    Stale(Stale, Option<StatusCode>),
     /// The origin has confirmed it, or brought what was missing: why it was asked, the status of its answer, and why the
     /// entry isn't stored.
     Fetched(Forward, StatusCode, Option<Refusal>),
@@ -71,7 +71,7 @@ pub(crate) fn from_entry<R: Body>(
     let status = match how {
         How::Hit => names.hit(Duration::from_millis(entry.lifetime).saturating_sub(age)),
         How::Collapsed(why) => names.collapsed(why),
-        How::Stale(reason) => names.stale(Duration::from_millis(entry.stale_by(now)), reason),
+        How::Stale(reason, status) => names.stale(Duration::from_millis(entry.stale_by(now)), reason, status),
         How::Fetched(why, status, refusal) => names.forwarded(why, Some(status), refusal),
     };
     // Behind what caches nearer to the origin say (RFC 9211 §2).

@@ -169,11 +169,19 @@ impl Names {
         }
     }
 
-    /// For an answer from an entry that has been stale for `by`.
-    pub(crate) fn stale(&self, by: Duration, reason: Stale) -> Option<HeaderValue> {
+    /// For an answer from an entry that has been stale for `by`; `status` is that of the origin's answer in whose place it
+    /// stands, if there is one.
+    pub(crate) fn stale(
+        &self,
+        by: Duration,
+        reason: Stale,
+        status: Option<StatusCode>,
+    ) -> Option<HeaderValue> {
         self.of(|name| {
             if reason.is_forwarded() {
-                format!("{name}; fwd=stale; detail={reason}")
+                let status =
+                    status.map(|status| format!("; fwd-status={}", status.as_u16())).unwrap_or_default();
+                format!("{name}; fwd=stale{status}; detail={reason}")
             } else {
                 format!("{name}; hit; ttl={}; detail={reason}", -i128::from(by.as_secs()))
             }

@@ -157,7 +157,7 @@ impl<S, P> Miss<S, P> {
             return None;
         }
         self.route.stats.stale(Stale::WhileRevalidate);
-        Some(self.answer(entry, How::Stale(Stale::WhileRevalidate)))
+        Some(self.answer(entry, How::Stale(Stale::WhileRevalidate, None)))
     }
 
     /// The answer from an entry that stood in for a failure just now, and does again.

@@ -87,12 +87,24 @@ impl Fallback {
     /// The answer from the stale entry, if it may stand in for an error now. One that is an error itself is no better than the
     /// origin's next.
     pub(crate) fn stale<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
-        let is_error = self.stale.as_ref().is_some_and(|entry| entry.status.is_server_error());
-        if is_error && reason == Stale::IfError { None } else { self.stand_in(reason) }
+        if self.is_error() && reason == Stale::IfError { None } else { self.stand_in(reason) }
+    }
+
+    /// The same in place of the origin's answer with this status, which is told where it is another one than the entry's.
+    pub(crate) fn in_place_of<R: Body>(&self, status: StatusCode) -> Option<Response<CacheBody<R>>> {
+        if self.is_error() { None } else { self.answer(Stale::IfError, Some(status)) }
+    }
+
+    fn is_error(&self) -> bool {
+        self.stale.as_ref().is_some_and(|entry| entry.status.is_server_error())
     }
 
     /// The same where the origin gave no answer at all.
     pub(crate) fn stand_in<R: Body>(&self, reason: Stale) -> Option<Response<CacheBody<R>>> {
+        self.answer(reason, None)
+    }
+
+    fn answer<R: Body>(&self, reason: Stale, status: Option<StatusCode>) -> Option<Response<CacheBody<R>>> {
         let now = self.shared.clock.now();
         let entry = self.stale.as_ref().or(self.part.as_ref());
         let entry = entry.filter(|entry| !self.barred && entry.serves_if_error(now))?;
@@ -100,9 +112,10 @@ impl Fallback {
         if self.shared.purges.worth(entry, self.trust) == Validity::Gone {
             return None;
         }
+        let status = status.filter(|status| *status != entry.status);
         let RequestHead { method, headers, .. } = &*self.head;
         let response =
-            answer::from_entry(entry, method, headers, now, How::Stale(reason), &self.shared.names);
+            answer::from_entry(entry, method, headers, now, How::Stale(reason, status), &self.shared.names);
         self.route.stats.stale(reason);
         self.route.count(&response);
         Some(response)

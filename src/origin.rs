@@ -108,14 +108,15 @@ where
             Err(_) => None,
         };
         let stands_in = match &failure {
-            Some(Failure::Answer(_)) => fallback.stale(Stale::IfError),
+            Some(Failure::Answer(answer)) => fallback.in_place_of(answer.status()),
+            Some(Failure::Own(_)) => fallback.stale(Stale::IfError),
             _ => fallback.stand_in(Stale::IfError),
         };
         if let Some(response) = stands_in {
             return Ok(response);
         }
         match failure {
-            Some(Failure::Answer(mut response)) => {
+            Some(Failure::Answer(mut response) | Failure::Own(mut response)) => {
                 response.body_mut().hold(waiter);
                 Ok(response)
             }
@@ -150,9 +151,17 @@ where
             Ok(answered) => answered,
             Err(response) => return Ok(response),
         };
-        if !matches!(&answered, Ok(Ok(Ok(response))) if !is_error(response.status())) {
+        let status = match &answered {
+            Ok(Ok(Ok(response))) => Some(response.status()),
+            _ => None,
+        };
+        if status.is_none_or(is_error) {
             throttle(&self.shared, &self.route, self.target.stale.as_deref());
-            if let Some(response) = fallback.stale(Stale::IfError) {
+            let stands_in = match status {
+                Some(status) => fallback.in_place_of(status),
+                None => fallback.stale(Stale::IfError),
+            };
+            if let Some(response) = stands_in {
                 return Ok(response);
             }
         }

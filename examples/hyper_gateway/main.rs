@@ -14,7 +14,7 @@
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
 //! and those of [`CacheConfig::from_env`]; but memory holds 65,536 responses and 256 MiB unless `LRU_CACHE_SIZE` is given, for
-//! each outlives its freshness by an hour, and bodies up to 8 MiB are stored. A request goes through the modules in this order:
+//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A request goes through the modules in this order:
 //!
 //! | module | what it does |
 //! |---|---|
@@ -59,8 +59,8 @@ use self::upstream::{Address, Upstream};
 const MAX_ENTRIES: usize = 65_536;
 /// Their bytes.
 const MAX_BYTES: u64 = 256 << 20;
-/// Bytes of the largest response that is stored.
-const MAX_BODY: usize = 8 << 20;
+/// Bytes of the largest body that is stored. With its fields it must fit into a shard of memory, which has 8 MiB.
+const MAX_BODY: usize = 8_000_000;
 /// How long Redis is waited for at the start.
 const CONNECT: Duration = Duration::from_secs(1);
 

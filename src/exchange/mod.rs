@@ -134,7 +134,7 @@ impl<S, P> Miss<S, P> {
             return None;
         }
         self.route.stats.stale(Stale::MaxStale);
-        Some(self.answer(entry, How::Stale(Stale::MaxStale)))
+        Some(self.answer(entry, How::Stale(Stale::MaxStale, None)))
     }
 
     /// The answer from an entry that may be used while it is revalidated, unless the request asks for better.

@@ -25,6 +25,7 @@ use crate::clock::Millis;
 use crate::conditional;
 use crate::flight::{Context, Failure, First};
 use crate::key;
+use crate::policy::gate::lists_own_field;
 use crate::policy::http::invalidate;
 use crate::policy::{Bypass, Refusal};
 use crate::purge::{Tag, Validity};
@@ -65,6 +66,7 @@ where
     let stored_for_get = is_newest
         && route.rules.http.is_some()
         && sent.method == Method::POST
+        && !lists_own_field(&sent.headers)
         && invalidate::is_same_resource(uri, host, response.headers());
     if !stored_for_get {
         return Ok(passed(&shared, &route, reason, response));
@@ -134,7 +136,10 @@ where
     let (first, answered) = oneshot::channel::<First<R, Infallible>>();
     shared.spawn(context.record(parts, body, draft, Instant::now(), lead, first).in_current_span());
     match answered.await {
-        Ok(First::Answer(mut response) | First::Failed(Failure::Answer(mut response), _)) => {
+        Ok(
+            First::Answer(mut response)
+            | First::Failed(Failure::Answer(mut response) | Failure::Own(mut response), _),
+        ) => {
             response.body_mut().hold(waiter);
             response
         }

@@ -32,8 +32,10 @@ pub(crate) enum First<R: Body, E> {
 
 /// How a fill failed.
 pub(crate) enum Failure<R: Body, E> {
-    /// The inner service's response, or the cache's own 504.
+    /// The inner service's response.
     Answer(Response<CacheBody<R>>),
+    /// The cache's own, because the service gave none in time, or one that can't be used.
+    Own(Response<CacheBody<R>>),
     /// The inner service's error.
     Error(E),
     /// The inner service's panic, to be resumed.
@@ -103,7 +105,7 @@ where
                 Ok(Ok(Ok(response))) => response.into_parts(),
                 Ok(Ok(Err(error))) => break Failure::Error(error),
                 Ok(Err(panic)) => break Failure::Panic(panic),
-                Err(_) => break Failure::Answer(context.timed_out()),
+                Err(_) => break Failure::Own(context.timed_out()),
             };
             match context.settle(&parts) {
                 Settled::Record(draft) => {
@@ -130,7 +132,7 @@ where
                 },
                 // Nobody but this cache has asked whether something was modified.
                 Settled::Refused(_) if context.is_unusable(&parts) => {
-                    break Failure::Answer(context.unusable());
+                    break Failure::Own(context.unusable());
                 }
                 Settled::Refused(refusal) => {
                     context.route.stats.fill(started.elapsed());
@@ -147,7 +149,7 @@ where
                     (inner, request) = again;
                     started = Instant::now();
                 }
-                None => break Failure::Answer(context.timed_out()),
+                None => break Failure::Own(context.timed_out()),
             }
         };
         context.route.stats.fill(started.elapsed());

@@ -6,7 +6,7 @@ mod cookies;
 mod directives;
 pub(crate) mod etag;
 mod fields;
-mod gate;
+pub(crate) mod gate;
 pub(crate) mod http;
 mod judge;
 mod lifetime;

@@ -68,6 +68,8 @@ reasons! {
         Upgrade => "upgrade",
         /// A gRPC request.
         Grpc => "grpc",
+        /// `Connection` lists a field of the request that answers may depend on, and that services may not get to see.
+        Connection => "connection",
         /// `cache_if` said no.
         CacheIf => "cache-if",
         /// A request directive, under `honor_request_directives`.

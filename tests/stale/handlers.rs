@@ -191,6 +191,11 @@ fn ends(fault: Fault, safety: Safety) -> BTreeMap<String, usize> {
             ("200, fwd=stale; detail=coalesce-timeout: old", CALLERS - 1),
             ("200, fwd=stale; detail=stale-if-error: old", 1),
         ],
+        // One of them has asked, and tells what the origin's answer was.
+        (Fault::Is500, Safety::Net) => vec![
+            ("200, fwd=stale; fwd-status=500; detail=stale-if-error: old", 1),
+            ("200, fwd=stale; detail=stale-if-error: old", CALLERS - 1),
+        ],
         (_, Safety::Net) => vec![("200, fwd=stale; detail=stale-if-error: old", CALLERS)],
         (fault, _) => vec![(without(fault), CALLERS)],
     };

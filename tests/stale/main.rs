@@ -11,6 +11,7 @@ mod refresh;
 mod requests;
 mod timeouts;
 
+use std::iter::{once, repeat};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -161,9 +162,11 @@ async fn ten(stage: &mut Stage) -> Vec<Pending> {
     callers
 }
 
-async fn all_stale(callers: Vec<Pending>) {
-    for caller in callers {
-        assert_answer(caller.await.unwrap().unwrap(), "fwd=stale; detail=stale-if-error", "old").await;
+/// All have the stale entry; `first` is what the first one's answer says of the origin's.
+async fn all_stale(callers: Vec<Pending>, first: &str) {
+    for (caller, origin) in callers.into_iter().zip(once(first).chain(repeat(""))) {
+        let status = format!("fwd=stale{origin}; detail=stale-if-error");
+        assert_answer(caller.await.unwrap().unwrap(), &status, "old").await;
     }
 }
 
@@ -174,13 +177,13 @@ async fn in_place_of_an_error_all_callers_get_the_stale_entry() {
         let callers = ten(&mut stage).await;
         let response = Response::builder().status(status).body(Full::from("broken")).unwrap();
         next(&mut stage.origin, "/x").await.send_response(response);
-        all_stale(callers).await;
+        all_stale(callers, &format!("; fwd-status={status}")).await;
         stage.quiet().await;
     }
     let mut stage = stage(|policy| policy.stale_if_error(30 * SECOND));
     let callers = ten(&mut stage).await;
     next(&mut stage.origin, "/x").await.send_error("down");
-    all_stale(callers).await;
+    all_stale(callers, "").await;
     // Throttled: the origin is left alone for a second, then asked again.
     assert_answer(stage.at_once().await, "hit; ttl=-5; detail=throttled", "old").await;
     stage.quiet().await;
@@ -226,7 +229,7 @@ async fn a_negative_ttl_for_an_error_holds_only_where_nothing_stands_in() {
     let busy = || Response::builder().status(503).body(Full::from("busy")).unwrap();
     let callers = ten(&mut stage).await;
     next(&mut stage.origin, "/x").await.send_response(busy());
-    all_stale(callers).await;
+    all_stale(callers, "; fwd-status=503").await;
     stage.clock.advance(MINUTE);
     let late = stage.send(get("/x"));
     next(&mut stage.origin, "/x").await.send_response(busy());

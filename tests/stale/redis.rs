@@ -62,7 +62,7 @@ async fn the_life_in_redis_covers_the_windows_and_no_use_extends_it() {
         let other = cluster.node(policy(), "unused").await;
         let answer = other.site.get("/x").await;
         assert_eq!(answer.headers()["age"], "1800", "{number}");
-        assert_answer(answer, "fwd=stale; detail=stale-if-error", "old").await;
+        assert_answer(answer, "fwd=stale; fwd-status=500; detail=stale-if-error", "old").await;
         assert_answer(other.site.get("/x").await, "hit; ttl=-1740; detail=throttled", "old").await;
         other.cache.settled().await;
     }

@@ -26,6 +26,14 @@ fn each_kind_of_request_that_bypasses_has_its_name() {
         ("GET", &[("if-range", "\"x\"")], plain, plain),
         ("GET", &[("content-type", "Application/GRPC-web+proto")], Err(Bypass::Grpc), Err(Bypass::Grpc)),
         ("GET", &[("content-type", "application/json")], plain, plain),
+        ("GET", &[("connection", "keep-alive, TE, x-absent"), ("te", "trailers")], plain, plain),
+        ("GET", &[("connection", "Close"), ("connection", " a b ,,")], plain, plain),
+        (
+            "GET",
+            &[("connection", "close"), ("connection", "te ,Accept"), ("accept", "x")],
+            Err(Bypass::Connection),
+            Err(Bypass::Connection),
+        ),
         ("GET", &[("cache-control", "No-Store")], plain, Err(Bypass::RequestDirective)),
         (
             "GET",

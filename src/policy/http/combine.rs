@@ -1,15 +1,16 @@
 //! Parts put together ([RFC 9111 §3.3, §3.4]; [RFC 9110 §15.3.7.3]).
 //!
-//! Bytes of two answers make one representation only under one strong entity tag. A date, even a strong one, says that
-//! within its second nothing else was seen; that isn't enough here.
+//! Bytes of two answers make one representation only under one strong validator: a strong entity tag, or where there is no tag
+//! at all a `Last-Modified` that is strong ([RFC 9110 §8.8.2.2]).
 //!
 //! [RFC 9111 §3.3, §3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-3.4
+//! [RFC 9110 §8.8.2.2]: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.2
 //! [RFC 9110 §15.3.7.3]: https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::range::{Content, received_part};
+use super::range::{Content, received_part, strong_date};
 use super::validate;
 use crate::conditional::{is_strong, kept, single};
 
@@ -26,10 +27,10 @@ pub(crate) struct Combined {
 
 /// Combines a stored part with a newer 206 answer. Where they overlap the newer bytes count.
 ///
-/// `None`: they don't share one strong entity tag, say different lengths of the whole, have a gap between them, or one of
+/// `None`: they don't share one strong validator, say different lengths of the whole, have a gap between them, or one of
 /// them is no plain range of bytes.
 pub(crate) fn combine(stored: (&HeaderMap, &Bytes), newer: (&HeaderMap, &Bytes)) -> Option<Combined> {
-    if strong_etag(stored.0)? != strong_etag(newer.0)? {
+    if strong_validator(stored.0)? != strong_validator(newer.0)? {
         return None;
     }
     let old = received_part(stored.0, stored.1.len())?;
@@ -71,17 +72,17 @@ pub(crate) fn complete_length(part: &HeaderMap, length: usize) -> Option<u64> {
 
 /// Whether a newer 206 answer can be one more part of the same representation, by its fields alone.
 pub(crate) fn is_of_same(stored: &HeaderMap, newer: &HeaderMap) -> bool {
-    let etag = strong_etag(stored);
-    etag.is_some() && etag == strong_etag(newer) && received_part(newer, 1).is_some()
+    let validator = strong_validator(stored);
+    validator.is_some() && validator == strong_validator(newer) && received_part(newer, 1).is_some()
 }
 
 /// `Range` and `If-Range` of the request that would complete a part of `length` bytes: what is missing at its one end, if
 /// the representation is still the same; if not, the answer is the whole of the new one, which replaces the part.
 ///
-/// `None`: it has no strong entity tag, the length of the whole isn't known, or it lacks bytes at both ends, for which
+/// `None`: it has no strong validator, the length of the whole isn't known, or it lacks bytes at both ends, for which
 /// an answer would be a multipart one.
 pub(crate) fn missing(part: &HeaderMap, length: usize) -> Option<(HeaderValue, HeaderValue)> {
-    let etag = strong_etag(part)?;
+    let validator = strong_validator(part)?;
     let content = received_part(part, length)?;
     let next = content.last.checked_add(1)?;
     let range = match (content.first, content.complete?) {
@@ -89,7 +90,7 @@ pub(crate) fn missing(part: &HeaderMap, length: usize) -> Option<(HeaderValue, H
         (first, complete) if first > 0 && next == complete => range(0, Some(first - 1))?,
         _ => return None,
     };
-    Some((range, etag.clone()))
+    Some((range, validator.clone()))
 }
 
 fn range(first: u64, last: Option<u64>) -> Option<HeaderValue> {
@@ -97,8 +98,12 @@ fn range(first: u64, last: Option<u64>) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("bytes={first}-{last}")).ok()
 }
 
-fn strong_etag(headers: &HeaderMap) -> Option<&HeaderValue> {
-    single(headers, &header::ETAG).filter(|etag| is_strong(etag.as_bytes()))
+/// What two answers of one representation share, as it was received.
+fn strong_validator(headers: &HeaderMap) -> Option<&HeaderValue> {
+    if headers.contains_key(header::ETAG) {
+        return single(headers, &header::ETAG).filter(|etag| is_strong(etag.as_bytes()));
+    }
+    strong_date(headers).and(single(headers, &header::LAST_MODIFIED))
 }
 
 #[cfg(test)]

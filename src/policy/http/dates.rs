@@ -36,6 +36,9 @@ impl DateField {
     }
 }
 
+/// 2026-01-01, for comparisons of dates with each other alone: a time only tells the century of two-digit years.
+pub(super) const ERA: Millis = 1_767_225_600_000;
+
 /// The date of a field that holds one.
 ///
 /// Lines that say the same are one. Lines that differ are no date: which of them was meant nobody knows, and

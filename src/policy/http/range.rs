@@ -186,8 +186,7 @@ fn if_range(value: &HeaderValue, entry: &Entry) -> bool {
 ///
 /// [RFC 9110 §8.8.2.2]: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.2.2
 pub(super) fn strong_date(headers: &HeaderMap) -> Option<i64> {
-    // The time only tells the century of two-digit years; the two dates must agree on it, whichever it is.
-    let date = |name| dates::parse(single(headers, &name)?.as_bytes(), 0);
+    let date = |name| dates::parse(single(headers, &name)?.as_bytes(), dates::ERA);
     let modified = date(header::LAST_MODIFIED)?;
     (date(header::DATE)? >= modified.saturating_add(STRONG_AFTER)).then_some(modified)
 }

@@ -15,6 +15,12 @@ pub(super) fn piece(first: usize, last: usize) -> Answer {
     part(WHOLE, first, last, "\"a\"")
 }
 
+/// `first..=last` without a tag, last modified so many seconds ago.
+fn dated(first: usize, last: usize, seconds: u64) -> Answer {
+    let range = format!("bytes {first}-{last}/10");
+    status(206).cc("max-age=60").modified(seconds).with("Content-Range", &range).body(&WHOLE[first..=last])
+}
+
 /// The first half is stored, and the whole is asked for.
 fn over(name: &str, steps: impl IntoIterator<Item = Step>) -> Case {
     let first = get().range("bytes=0-4").answer(piece(0, 4));
@@ -204,6 +210,23 @@ fn combined() -> Vec<Case> {
         over(
             "s3_4_two_parts_that_touch_are_one",
             [asks("bytes=5-9", piece(5, 9)), get().hit().status(200).body(WHOLE).absent("Content-Range")],
+        ),
+        case(
+            "s3_4_two_parts_of_one_strong_date_are_one",
+            [
+                asks("bytes=0-4", dated(0, 4, 1000)),
+                asks("bytes=5-9", dated(5, 9, 1000)),
+                get().hit().status(200).body(WHOLE).absent("Content-Range"),
+            ],
+        )
+        .in_memory(),
+        case(
+            "s3_4_two_parts_of_a_weak_date_stay_two",
+            [
+                asks("bytes=0-4", dated(0, 4, 10)),
+                asks("bytes=5-9", dated(5, 9, 10)),
+                get().answer(fresh().body(WHOLE)).sees_no("Range"),
+            ],
         ),
         over(
             "s3_4_two_parts_that_overlap_are_one",

@@ -130,6 +130,22 @@ fn hop_by_hop() -> Vec<Case> {
             ],
         ),
         case(
+            "s4_1_what_a_listed_field_selected_is_nobody_elses",
+            [
+                get()
+                    .with("Connection", "foo")
+                    .with("Foo", "1")
+                    .answer(fresh().with("Vary", "Foo"))
+                    .sees_no("Foo"),
+                get().with("Foo", "1").answer(fresh().with("Vary", "Foo")),
+                get()
+                    .with("Connection", "keep-alive, foo")
+                    .with("Foo", "1")
+                    .answer(fresh().with("Vary", "Foo")),
+                get().with("Foo", "1").hit_of(2),
+            ],
+        ),
+        case(
             "s3_1_request_fields_listed_in_connection_stay_here",
             [get()
                 .with("Connection", "X-Hop")

@@ -83,13 +83,6 @@ fn requests() -> Vec<Case> {
             [get().answer(fresh()), get().with("Connection", "cache-control").cc("no-cache").answer(fresh())],
         ),
         case(
-            "s4_1_a_listed_field_still_selects",
-            [
-                get().with("Connection", "foo").with("Foo", "1").answer(fresh().with("Vary", "Foo")),
-                get().with("Connection", "foo").with("Foo", "2").answer(fresh().with("Vary", "Foo")),
-            ],
-        ),
-        case(
             "http_9_3_1_a_get_with_content_keeps_it",
             [
                 get().content("abc").answer(fresh()).sees("Content-Length", "3"),

@@ -151,6 +151,7 @@ fn forwarded() -> Vec<Case> {
                     .answer(status(503))
                     .status(200)
                     .told("fwd=stale")
+                    .told("fwd-status=503")
                     .told("detail=stale-if-error")
                     .any_body(),
             ],

@@ -117,6 +117,25 @@ fn confirmed() -> Vec<Case> {
             ],
         ),
         case(
+            "s4_3_4_a_later_last_modified_takes_nothing_back",
+            [
+                get().answer(used_up().modified(1000)),
+                get().answer(not_modified().cc("max-age=60").modified(900)),
+                get().hit(),
+            ],
+        ),
+        case(
+            "s4_3_4_an_earlier_last_modified_is_of_another_response",
+            [
+                get().answer(used_up().modified(1000)),
+                get()
+                    .answer(not_modified().cc("max-age=60").modified(2000))
+                    .answer(fresh().modified(2000))
+                    .sees_at(1, Check::Absent("If-Modified-Since")),
+                get().hit_of(3),
+            ],
+        ),
+        case(
             "s4_3_4_a_304_without_validators_confirms_the_one_asked_for",
             [get().answer(stale("")), get().answer(not_modified().cc("max-age=60")), get().hit()],
         ),

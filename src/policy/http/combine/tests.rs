@@ -42,6 +42,21 @@ fn parts_of_one_representation_are_one() {
         let expected = expected.map(|(status, body)| (status, body.to_owned()));
         assert_eq!(joined(&old, &new), expected, "RFC 9111 3.4: {section}");
     }
+    let dated = |first, last, modified, date| {
+        let (mut fields, body) = part(first, last, "10", "x");
+        fields.remove(header::ETAG);
+        fields.extend(headers(&[("last-modified", modified), ("date", date)]));
+        (fields, body)
+    };
+    let (then, soon, later) =
+        ("Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:59 GMT", "Mon, 01 Jan 2024 00:01:00 GMT");
+    let first = dated(0, 4, then, later);
+    assert_eq!(joined(&first, &dated(5, 9, then, later)), Some((200, BODY.to_owned())), "the strong date");
+    assert_eq!(joined(&first, &dated(5, 9, then, soon)), None, "a weak date: RFC 9110 8.8.2.2");
+    assert_eq!(joined(&first, &dated(5, 9, soon, "Tue, 02 Jan 2024 00:00:00 GMT")), None, "another date");
+    let (mut weak, body) = dated(5, 9, then, later);
+    weak.insert(header::ETAG, HeaderValue::from_static("W/\"a\""));
+    assert_eq!(joined(&first, &(weak, body)), None, "a date beside a weak tag");
     let (mut fields, body) = part(5, 9, "10", a);
     fields.append(header::ETAG, HeaderValue::from_static("\"a\""));
     assert_eq!(joined(&part(0, 4, "10", a), &(fields, body)), None, "which of two tags?");

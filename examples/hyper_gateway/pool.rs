@@ -41,7 +41,7 @@ pub(crate) struct Pool<B> {
 struct Connection<B> {
     /// What it takes requests by.
     sender: SendRequest<Upload<B>>,
-    /// Its socket once more, to be asked past the runtime, which may not have heard yet that the upstream closed it.
+    /// Its socket by a second file descriptor, to be asked past the runtime, which may not know yet that the upstream closed it.
     socket: Weak<std::net::TcpStream>,
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -94,7 +95,13 @@ where
         let answers = service_fn(|request: Request<Incoming>| {
             let broken = (request.version() < Version::HTTP_11).then(|| broken.clone());
             let answer = self.answer(request, &outlet, broken);
-            async { Ok::<_, Infallible>(answer.await) }
+            async {
+                let mut answer = answer.await;
+                if *self.ending.borrow() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut served = pin!(
             http1::Builder::new()
@@ -108,10 +115,9 @@ where
         );
         tokio::select! {
             biased;
-            // First, so that the answer that comes with the end says that the connection ends.
-            _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
-            // A broken connection is its client's.
+            // First: requests that have come are answered. A broken connection is its client's.
             _ = served.as_mut() => return,
+            _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
         }
         let _ = served.await;
     }

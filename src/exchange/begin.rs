@@ -13,6 +13,7 @@ use crate::answer::{self, How};
 use crate::conditional;
 use crate::drive::Miss;
 use crate::future::ResponseFuture;
+use crate::policy::gate::lists_own_field;
 use crate::policy::http::request::{Ask, Reuse};
 use crate::policy::{Bypass, Refusal};
 use crate::purge::Trust;
@@ -50,13 +51,18 @@ impl<S, K> Cache<S, K> {
         };
         let (now, trust) = (shared.clock.now(), shared.purges.trust(route.rules.strict));
         let ask = Ask::of(&parts.headers);
-        if ask.preconditions && conditional::is_for_origin(&parts.headers) {
+        let reason = if ask.preconditions && conditional::is_for_origin(&parts.headers) {
+            Some(Bypass::Precondition)
+        } else {
+            lists_own_field(&parts.headers).then_some(Bypass::Connection)
+        };
+        if let Some(reason) = reason {
             if ask.only_if_cached {
                 route.stats.refused(Refusal::OnlyIfCached);
                 let status = StatusCode::GATEWAY_TIMEOUT;
                 return ResponseFuture::hit(answer::unasked(status, Refusal::OnlyIfCached, &shared.names));
             }
-            let mark = self.bypass(route, Bypass::Precondition);
+            let mark = self.bypass(route, reason);
             return self.past(Request::from_parts(parts, body), mark);
         }
         let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {

@@ -2,34 +2,28 @@
 
 use std::borrow::Cow;
 
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PRAGMA, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, COOKIE, HeaderMap, PRAGMA, RANGE, UPGRADE};
 use http::{Method, request::Parts};
 
 use super::directives::Directives;
 use super::fields::remove_where;
 use super::{Bypass, Rules, cookies};
 
-/// Fields that no variant is chosen by, though `Connection` lists them: those of one connection, those without which a message
-/// can't be read or routed, and those that the cache reads itself.
-const SELECTS_NOTHING: [HeaderName; 14] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-    TE,
-    TRANSFER_ENCODING,
-    HOST,
-    CONTENT_LENGTH,
-    CACHE_CONTROL,
-    PRAGMA,
-    IF_NONE_MATCH,
-    IF_MODIFIED_SINCE,
-    IF_RANGE,
-    RANGE,
+/// Fields that `Connection` may list, because no answer depends on what services see of them: those of one connection, and the
+/// directives, which the cache reads itself.
+const OF_NO_CONSEQUENCE: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "http2-settings",
+    "te",
+    "transfer-encoding",
+    "cache-control",
+    "pragma",
 ];
+
+/// Fields that the cache puts into requests by itself.
+const ITS_OWN: [&str; 4] = ["if-none-match", "if-modified-since", "if-range", "range"];
 
 impl Rules {
     /// Whether the request is of a kind that the cache may answer.
@@ -47,7 +41,7 @@ impl Rules {
             Err(Bypass::Range)
         } else if headers.get_all(CONTENT_TYPE).iter().any(|value| is_grpc(value.as_bytes())) {
             Err(Bypass::Grpc)
-        } else if lists_own_field(headers) {
+        } else if self.http.is_none() && lists_own_field(headers) {
             Err(Bypass::Connection)
         } else if self.honor_request_directives && declines_cache(headers) {
             Err(Bypass::RequestDirective)
@@ -111,19 +105,16 @@ impl Rules {
     }
 }
 
-/// Whether `Connection` lists a field that the request has. A service that forwards requests takes it off ([RFC 9110 §7.6.1]),
-/// another one doesn't, so it isn't known which variant they answer with. What the cache reads itself, and what is of the
-/// connection anyway, no answer depends on.
+/// Whether `Connection` lists a field that the request has, or that the cache may add. A service that forwards requests takes
+/// it off ([RFC 9110 §7.6.1]), another one doesn't, so it isn't known what they answer to.
 ///
 /// [RFC 9110 §7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 pub(crate) fn lists_own_field(headers: &HeaderMap) -> bool {
-    let options =
-        headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    options.map(<[u8]>::trim_ascii).any(|option| {
-        let is_usual = [&b"keep-alive"[..], b"close"].iter().any(|usual| option.eq_ignore_ascii_case(usual));
-        !is_usual
-            && HeaderName::from_bytes(option)
-                .is_ok_and(|name| !SELECTS_NOTHING.contains(&name) && headers.contains_key(name))
+    let is_in = |names: &[&str], option: &str| names.iter().any(|name| option.eq_ignore_ascii_case(name));
+    let lines = headers.get_all(CONNECTION).iter();
+    let options = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    options.filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok()).any(|option| {
+        is_in(&ITS_OWN, option) || (headers.contains_key(option) && !is_in(&OF_NO_CONSEQUENCE, option))
     })
 }
 

@@ -28,6 +28,9 @@ fn each_kind_of_request_that_bypasses_has_its_name() {
         ("GET", &[("content-type", "application/json")], plain, plain),
         ("GET", &[("connection", "keep-alive, TE, x-absent"), ("te", "trailers")], plain, plain),
         ("GET", &[("connection", "Close"), ("connection", " a b ,,")], plain, plain),
+        ("GET", &[("connection", "Cache-Control"), ("cache-control", "max-age=1")], plain, plain),
+        ("GET", &[("connection", "If-None-Match")], Err(Bypass::Connection), Err(Bypass::Connection)),
+        ("GET", &[("connection", "host"), ("host", "a")], Err(Bypass::Connection), Err(Bypass::Connection)),
         (
             "GET",
             &[("connection", "close"), ("connection", "te ,Accept"), ("accept", "x")],

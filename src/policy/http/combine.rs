@@ -93,6 +93,9 @@ pub(crate) fn missing(part: &HeaderMap, length: usize) -> Option<(HeaderValue, H
     Some((range, validator.clone()))
 }
 
+/// Bytes of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+const IMF_FIXDATE: usize = 29;
+
 fn range(first: u64, last: Option<u64>) -> Option<HeaderValue> {
     let last = last.map_or(String::new(), |last| last.to_string());
     HeaderValue::try_from(format!("bytes={first}-{last}")).ok()
@@ -103,7 +106,8 @@ fn strong_validator(headers: &HeaderMap) -> Option<&HeaderValue> {
     if headers.contains_key(header::ETAG) {
         return single(headers, &header::ETAG).filter(|etag| is_strong(etag.as_bytes()));
     }
-    strong_date(headers).and(single(headers, &header::LAST_MODIFIED))
+    // In the one form that may be sent on (RFC 9110 §5.6.7).
+    strong_date(headers).and(single(headers, &header::LAST_MODIFIED)).filter(|date| date.len() == IMF_FIXDATE)
 }
 
 #[cfg(test)]

@@ -68,15 +68,18 @@ pub(crate) enum Confirms {
 ///
 /// - A strong entity tag must be the base's own. Where the base has none, its date can vouch for it, if that is strong.
 /// - A weak one must be the base's by weak comparison; where the base has none, the dates must agree.
-/// - A date alone mustn't be before the base's where that has no entity tag: a file that was rolled back is "not modified
-///   since", and yet another one. One that is later contradicts the 304 itself: origins that take the time of each answer for
-///   the date send it, and it says no more than none.
+/// - A date alone must be the base's where that has no entity tag: a file that was rolled back is "not modified since", and
+///   yet another one. One that is later and weak contradicts the 304 itself: origins that take the time of each answer for the
+///   date send it, and it says no more than none.
 /// - Without validators the answer can only mean the base.
 ///
 /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
 pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
     let same_date = || modified(answer).is_some() && modified(answer) == modified(base);
-    let is_earlier = || modified(answer).is_none() || modified(answer) < modified(base);
+    let is_moving = || {
+        let is_later = modified(base).zip(modified(answer)).is_some_and(|(base, answer)| answer > base);
+        is_later && range::strong_date(answer).is_none()
+    };
     let yes = match (etag(answer), etag(base)) {
         (Some(answer), Some(base)) if is_strong(answer) => answer == base,
         (Some(answer), Some(base)) => opaque(answer) == opaque(base),
@@ -84,7 +87,7 @@ pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
         (Some(_), None) => same_date(),
         // The origin has judged the tag; a date is a field as others then (RFC 9110 §13.1.3).
         (None, Some(_)) => true,
-        (None, None) => !answer.contains_key(header::LAST_MODIFIED) || !is_earlier(),
+        (None, None) => !answer.contains_key(header::LAST_MODIFIED) || same_date() || is_moving(),
     };
     if yes { Confirms::Yes } else { Confirms::Unknown }
 }

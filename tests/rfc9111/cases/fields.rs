@@ -146,6 +146,13 @@ fn hop_by_hop() -> Vec<Case> {
             ],
         ),
         case(
+            "s4_3_1_a_listed_if_none_match_gets_no_validation_of_ours",
+            [
+                get().answer(stale("")),
+                get().with("Connection", "if-none-match").answer(fresh()).sees_no("If-Modified-Since"),
+            ],
+        ),
+        case(
             "s3_1_request_fields_listed_in_connection_stay_here",
             [get()
                 .with("Connection", "X-Hop")

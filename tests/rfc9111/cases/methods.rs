@@ -24,6 +24,17 @@ fn posted() -> Vec<Case> {
         ),
         case("http_9_3_3_post_answers_head", [post().answer(located(fresh())), head().hit()]),
         case(
+            "http_9_3_3_post_whose_connection_lists_what_its_answer_varies_by_does_not",
+            [
+                post()
+                    .with("Connection", "foo")
+                    .with("Foo", "1")
+                    .answer(located(fresh().with("Vary", "Foo")))
+                    .sees_no("Foo"),
+                get().with("Foo", "1").answer(fresh().with("Vary", "Foo")),
+            ],
+        ),
+        case(
             "http_9_3_3_post_without_content_location_does_not",
             [post().answer(fresh()), get().answer(fresh())],
         ),

@@ -107,6 +107,16 @@ fn only_if_cached() -> Vec<Case> {
             "s5_2_1_7_only_if_cached_and_nothing_is_504",
             [get().cc("only-if-cached").hit().status(504).any_body()],
         ),
+        case(
+            "s5_2_1_7_only_if_cached_is_for_no_origin_whatever_connection_lists",
+            [get()
+                .cc("only-if-cached")
+                .with("Connection", "foo")
+                .with("Foo", "1")
+                .hit()
+                .status(504)
+                .any_body()],
+        ),
         case("s5_2_1_7_only_if_cached_and_fresh", [get().answer(fresh()), get().cc("only-if-cached").hit()]),
         case(
             "s5_2_1_7_only_if_cached_and_stale_is_504",

@@ -117,11 +117,19 @@ fn confirmed() -> Vec<Case> {
             ],
         ),
         case(
-            "s4_3_4_a_later_last_modified_takes_nothing_back",
+            "s4_3_4_a_last_modified_of_now_takes_nothing_back",
             [
                 get().answer(used_up().modified(1000)),
-                get().answer(not_modified().cc("max-age=60").modified(900)),
+                get().answer(not_modified().cc("max-age=60").modified(0)),
                 get().hit(),
+            ],
+        ),
+        case(
+            "s4_3_4_another_strong_last_modified_updates_nothing",
+            [
+                get().answer(used_up().modified(1000)),
+                get().answer(not_modified().cc("max-age=60").modified(900)).answer(fresh().modified(900)),
+                get().hit_of(3),
             ],
         ),
         case(

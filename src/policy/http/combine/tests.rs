@@ -54,6 +54,9 @@ fn parts_of_one_representation_are_one() {
     assert_eq!(joined(&first, &dated(5, 9, then, later)), Some((200, BODY.to_owned())), "the strong date");
     assert_eq!(joined(&first, &dated(5, 9, then, soon)), None, "a weak date: RFC 9110 8.8.2.2");
     assert_eq!(joined(&first, &dated(5, 9, soon, "Tue, 02 Jan 2024 00:00:00 GMT")), None, "another date");
+    let asctime = "Mon Jan  1 00:00:00 2024";
+    let both = (dated(0, 4, asctime, later), dated(5, 9, asctime, later));
+    assert_eq!(joined(&both.0, &both.1), None, "a form that no one may send");
     let (mut weak, body) = dated(5, 9, then, later);
     weak.insert(header::ETAG, HeaderValue::from_static("W/\"a\""));
     assert_eq!(joined(&first, &(weak, body)), None, "a date beside a weak tag");

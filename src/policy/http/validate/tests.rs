@@ -115,7 +115,12 @@ fn a_304_confirms_what_it_names() {
         ("the date beside a tag", &[strong, modified], &[modified], Yes),
         ("an earlier date: rolled back", &[later], &[modified], Unknown),
         ("a later date: that of the answer", &[modified], &[later], Yes),
-        ("a date where there was none", &[], &[modified], Yes),
+        (
+            "a later date that is strong",
+            &[modified],
+            &[later, ("date", "Wed, 14 Jan 1970 13:45:40 GMT")],
+            Unknown,
+        ),
         ("another date, where a tag was asked about", &[strong, modified], &[later], Yes),
         ("no date", &[modified], &[("last-modified", "x")], Unknown),
         ("no validator", &[strong, modified], &[date], Yes),

@@ -137,6 +137,6 @@ pub(crate) fn date(headers: &mut HeaderMap, received: Millis) {
     const LAST: Millis = 253_402_300_799_000;
     let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(received.min(LAST));
     if let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(time)) {
-        headers.insert(header::DATE, value);
+        headers.try_insert(header::DATE, value).ok();
     }
 }

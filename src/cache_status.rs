@@ -204,6 +204,7 @@ impl Names {
 
 fn append(headers: &mut HeaderMap, value: Option<&HeaderValue>) {
     if let Some(value) = value {
-        headers.append(CACHE_STATUS, value.clone());
+        // A map that can take no more goes on without.
+        headers.try_append(CACHE_STATUS, value.clone()).ok();
     }
 }

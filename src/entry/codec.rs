@@ -32,9 +32,9 @@ use crate::purge::{self, Epoch, JournalId, Stamp, Tag};
 
 pub(super) const MAGIC: [u8; 4] = *b"TQCE";
 
-/// Version of the format. Another version's values are left alone: a rolling deploy has two versions on one
-/// server.
-pub(super) const VERSION: u8 = 1;
+/// Version of the format, in values and in the names that Redis has them under. A rolling deploy has two versions on one
+/// server: each has entries of its own, and what stands under one's name in another version is left alone.
+pub(crate) const VERSION: u8 = 1;
 
 const ENTRY: u8 = 1;
 const VARY: u8 = 2;
@@ -69,7 +69,7 @@ const CHECKSUM: usize = 8;
 const FEW_HEADERS: usize = 8;
 
 /// Most header values of an entry. Inserting into a header map panics near its maximum; this is far below.
-const MAX_HEADERS: usize = 1024;
+pub(crate) const MAX_HEADERS: usize = 1024;
 
 /// Why bytes aren't a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

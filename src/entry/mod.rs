@@ -7,20 +7,23 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::codec::{DecodeError, decode, encode};
+pub(crate) use self::codec::{DecodeError, MAX_HEADERS, VERSION, decode, encode};
 pub use self::seal::{KeyRing, SecretKey};
 pub(crate) use self::seal::{SealConfig, Seals};
 
+use std::borrow::Cow;
 use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::ETAG;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::clock::{Millis, millis};
+use crate::conditional::kept;
 use crate::key::Key;
-use crate::policy::Refusal;
+use crate::policy::{Refusal, etag};
 use crate::purge::{Stamp, Tag};
 
 /// What a store holds under one key.
@@ -147,6 +150,16 @@ impl Entry {
         let mut entry = codec::own_entry(*head.key, encoded.clone()).map_err(|_| Refusal::Unencodable)?;
         entry.stamp.local = head.stamp.local;
         Ok((entry, encoded))
+    }
+
+    /// The fields as the origin knows them: without an entity tag that was made here.
+    pub(crate) fn origin_fields(&self) -> Cow<'_, HeaderMap> {
+        if !self.headers.get(ETAG).is_some_and(|etag| etag::is_made(etag, &self.body)) {
+            return Cow::Borrowed(&self.headers);
+        }
+        let mut headers = self.headers.clone();
+        kept(&mut headers, |name| *name != ETAG);
+        Cow::Owned(headers)
     }
 
     /// All of it but the body.

@@ -38,10 +38,8 @@ impl<S, P> Miss<S, P> {
     pub(crate) fn plan(&mut self, parts: &mut Parts, refresh: bool) -> (Plan, Option<(S, Request<P>)>) {
         let forward = self.why();
         let plain = self.ask.as_ref().is_some_and(Ask::is_plain);
-        let base = self.target.stale.clone().filter(|entry| {
-            // Those are the origin's to judge (RFC 9111 §4.3.2).
-            validate::has_validator(&entry.headers) && !crate::conditional::is_for_origin(&parts.headers)
-        });
+        let base =
+            self.target.stale.clone().filter(|entry| validate::has_validator(&entry.origin_fields()));
         if refresh {
             kept(&mut parts.headers, |name| *name != header::RANGE);
         }
@@ -61,7 +59,7 @@ impl<S, P> Miss<S, P> {
             (inner, Request::from_parts(again, body))
         });
         if let Some(base) = &base {
-            validate::condition(&mut parts.headers, &base.headers);
+            validate::condition(&mut parts.headers, &base.origin_fields());
         } else if let Some((range, if_range)) = rest {
             parts.headers.insert(header::RANGE, range);
             parts.headers.insert(header::IF_RANGE, if_range);
@@ -84,10 +82,12 @@ impl<S, P> Miss<S, P> {
         let mut others: Vec<Arc<Entry>> = Vec::new();
         let mut room = MAX_TAGS;
         for entry in known {
-            let Some(tag) = validate::strong_etag(&entry.headers) else { continue };
+            let fields = entry.origin_fields();
+            let Some(tag) = validate::strong_etag(&fields) else { continue };
             let is_new = others.iter().all(|other| validate::strong_etag(&other.headers) != Some(tag));
             if let Some(left) = room.checked_sub(tag.len()).filter(|_| is_new) {
                 room = left;
+                drop(fields);
                 others.push(entry);
             }
         }

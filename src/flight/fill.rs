@@ -149,7 +149,7 @@ where
                     (inner, request) = again;
                     started = Instant::now();
                 }
-                None => break Failure::Own(context.timed_out()),
+                None => break Failure::Own(context.unusable()),
             }
         };
         context.route.stats.fill(started.elapsed());

@@ -11,8 +11,8 @@ use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::clock::{Millis, millis};
 use crate::conditional;
-use crate::entry::{Entry, Windows};
-use crate::policy::http::validate::{self, Confirms};
+use crate::entry::{Entry, MAX_HEADERS, Windows};
+use crate::policy::http::validate;
 use crate::policy::{Refusal, Verdict};
 use crate::purge::Validity;
 use crate::route::RequestHead;
@@ -58,6 +58,10 @@ impl Confirmed {
 impl Context {
     /// What becomes of a response with this head.
     pub(super) fn settle(&self, parts: &response::Parts) -> Settled {
+        // No entry holds so many, nor is one updated by them.
+        if parts.headers.len() > MAX_HEADERS {
+            return Settled::Refused(Refusal::Unencodable);
+        }
         if parts.status == StatusCode::NOT_MODIFIED
             && let Some(plan) = &self.plan
         {
@@ -75,7 +79,7 @@ impl Context {
         }
         // By other methods than GET and HEAD the cache's own precondition fails where it holds (RFC 9110 §13.1.2).
         if parts.status == StatusCode::PRECONDITION_FAILED
-            && let Some(plan) = self.plan.as_ref().filter(|_| !self.has_preconditions())
+            && let Some(plan) = &self.plan
             && (plan.base.is_some() || !plan.others.is_empty())
         {
             return Settled::Again(plan.base.clone());
@@ -102,7 +106,7 @@ impl Context {
     /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
     fn validated(&self, base: &Arc<Entry>, update: &response::Parts) -> Settled {
         // What was purged meanwhile is no answer to anybody, whatever the origin said before.
-        if self.is_gone(base) || validate::confirms(&base.headers, &update.headers) == Confirms::Unknown {
+        if self.is_gone(base) || !validate::confirms(&base.origin_fields(), &update.headers) {
             return Settled::Again(Some(Arc::clone(base)));
         }
         let received = self.shared.clock.now();
@@ -249,7 +253,7 @@ impl Context {
         let is_named = validate::has_validator(&head.headers) || worth == Validity::Fresh;
         let matches = base.status == StatusCode::OK
             && is_named
-            && validate::head_matches(&base.headers, base.body.len() as u64, &head.headers);
+            && validate::head_matches(&base.origin_fields(), base.body.len() as u64, &head.headers);
         if !matches {
             parts.headers = answer::stored_fields(base);
             verdict =
@@ -292,16 +296,10 @@ impl Context {
         }
     }
 
-    /// Whether a response answers what only the cache has asked.
+    /// Whether a response answers what only the cache has asked: its preconditions stood in the place of the client's.
     pub(super) fn is_unusable(&self, parts: &response::Parts) -> bool {
-        let is_own = self.plan.as_ref().is_some_and(|plan| plan.is_shaped) && !self.has_preconditions();
-        is_own && matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
-    }
-
-    /// Whether the client has asked by `If-None-Match` or `If-Modified-Since`.
-    fn has_preconditions(&self) -> bool {
-        let headers = &self.head.headers;
-        headers.contains_key(header::IF_NONE_MATCH) || headers.contains_key(header::IF_MODIFIED_SINCE)
+        self.plan.as_ref().is_some_and(|plan| plan.is_shaped)
+            && matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
     }
 
     /// An entry for those who wait, of a response that isn't stored.

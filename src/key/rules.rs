@@ -120,7 +120,7 @@ fn scope(
         material.optional(Field::FixedAuthority, authority.map(str::as_bytes))?;
         material.optional(Field::Route, config.route.as_deref().map(str::as_bytes))?;
         material.list(Field::KeyHeaders, || headers.iter().map(|name| name.as_str().as_bytes()))?;
-        names(Field::CredentialFields, &lowercase(&config.credential_fields), &mut material)?;
+        names(Field::CredentialFields, &lowercase(&config.credential_fields()), &mut material)?;
         if let Some(cookies) = &config.session_cookies {
             names(Field::SessionCookies, cookies, &mut material)?;
         }
@@ -149,7 +149,7 @@ fn scope(
         let targeted = lowercase(&config.targeted_fields);
         material.list(Field::TargetedFields, || targeted.iter().map(String::as_bytes))?;
         // Entries that keep a field aren't for a policy that takes that field for one requester's own.
-        names(Field::PerRequestFields, &lowercase(&config.per_request_fields), &mut material)?;
+        names(Field::PerRequestFields, &lowercase(&config.per_request_fields()), &mut material)?;
         let mut digest = material.into_sink();
         Ok(digest.finish())
     };

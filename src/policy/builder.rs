@@ -275,7 +275,7 @@ impl<K> Policy<K> {
     /// rest.
     #[must_use]
     pub fn credential_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.config.credential_fields = owned(names);
+        self.config.credential_fields = Some(owned(names));
         self
     }
 
@@ -283,7 +283,7 @@ impl<K> Policy<K> {
     /// rest.
     #[must_use]
     pub fn per_request_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.config.per_request_fields = owned(names);
+        self.config.per_request_fields = Some(owned(names));
         self
     }
 
@@ -320,17 +320,17 @@ impl<K> Policy<K> {
 
     /// Requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. By default any
     /// client's wish to do without the cache is ignored, because it would let any client load the service
-    /// behind it.
+    /// behind it. An error under [`Policy::http`], which honours what requests ask for.
     #[must_use]
     pub fn honor_request_directives(mut self) -> Self {
         self.config.honor_request_directives = true;
         self
     }
 
-    /// How an absent `ETag` is made. Default: [`Etag::Weak`].
+    /// How an absent `ETag` is made. Default: [`Etag::Weak`]; [`Etag::Off`] under [`Policy::http`].
     #[must_use]
     pub fn etag(mut self, kind: Etag) -> Self {
-        self.config.etag = kind;
+        self.config.etag = Some(kind);
         self
     }
 

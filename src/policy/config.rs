@@ -77,8 +77,8 @@ pub struct PolicyConfig {
     pub deny_query: Vec<String>,
     /// Request fields that carry credentials; a `*` at the end matches any rest. Default: `Authorization`,
     /// `Proxy-Authorization`, `X-Api-Key`, `X-Auth-Token`, `X-Forwarded-User`, `X-Amzn-Oidc-*`,
-    /// `Cf-Access-Jwt-Assertion`.
-    pub credential_fields: Vec<String>,
+    /// `Cf-Access-Jwt-Assertion`; none under `http`, where `Authorization` counts as RFC 9111 §3.5 says.
+    pub credential_fields: Option<Vec<String>>,
     /// Credentials are removed from the request instead of bypassing; the handler doesn't see them. Default:
     /// false.
     pub strip_credentials: bool,
@@ -86,13 +86,13 @@ pub struct PolicyConfig {
     pub session_cookies: Option<Vec<String>>,
     /// Response fields that belong to one request and are never stored; a `*` at the end matches any rest.
     /// Default: `X-Request-Id`, `X-Correlation-Id`, `Traceparent`, `Tracestate`, `Server-Timing`,
-    /// `RateLimit*`, `X-RateLimit*`.
-    pub per_request_fields: Vec<String>,
+    /// `RateLimit*`, `X-RateLimit*`; none under `http`.
+    pub per_request_fields: Option<Vec<String>>,
     /// Whether requests with `no-store`, `no-cache`, `max-age=0` or `Pragma: no-cache` bypass. Default:
-    /// false.
+    /// false. For `ttl` alone; `http` honours what requests ask for.
     pub honor_request_directives: bool,
-    /// How an absent `ETag` is made. Default: weak.
-    pub etag: Etag,
+    /// How an absent `ETag` is made. Default: weak; off under `http`.
+    pub etag: Option<Etag>,
     /// How long after its lifetime an entry may answer while it is revalidated, in seconds. Default: none.
     #[serde(with = "seconds::option")]
     pub stale_while_revalidate: Option<Duration>,
@@ -109,9 +109,9 @@ pub struct PolicyConfig {
     /// Under `http`, responses that set a cookie aren't stored. Default: false; `ttl` never stores them.
     pub refuse_set_cookie: bool,
     /// How long the service isn't asked again after a failed fill while an entry may stand in, in seconds; 0: no time at
-    /// all. Default: 1.
-    #[serde(with = "seconds")]
-    pub error_throttle: Duration,
+    /// all. Default: 1; 0 under `http`.
+    #[serde(with = "seconds::option")]
+    pub error_throttle: Option<Duration>,
     /// How long a request waits for the service if an entry may stand in for an error, in seconds. Default: to the end.
     #[serde(with = "seconds::option")]
     pub soft_timeout: Option<Duration>,
@@ -141,6 +141,46 @@ pub struct PolicyConfig {
     pub strict: bool,
 }
 
+/// What is left to the preset. RFC 9111 knows nothing of it, so `http` leaves it alone.
+impl PolicyConfig {
+    pub(crate) fn credential_fields(&self) -> Vec<String> {
+        self.credential_fields.clone().unwrap_or_else(|| strings(self.of_ttl(CREDENTIAL_FIELDS)))
+    }
+
+    pub(crate) fn per_request_fields(&self) -> Vec<String> {
+        self.per_request_fields.clone().unwrap_or_else(|| strings(self.of_ttl(PER_REQUEST_FIELDS)))
+    }
+
+    pub(crate) fn etag(&self) -> Etag {
+        self.etag.unwrap_or(match self.preset {
+            Preset::Ttl => Etag::Weak,
+            Preset::Http => Etag::Off,
+        })
+    }
+
+    pub(crate) fn error_throttle(&self) -> Duration {
+        self.error_throttle.unwrap_or(match self.preset {
+            Preset::Ttl => ERROR_THROTTLE,
+            Preset::Http => Duration::ZERO,
+        })
+    }
+
+    /// A list that is empty under `http`.
+    fn of_ttl<'a>(&self, list: &'a [&'a str]) -> &'a [&'a str] {
+        match self.preset {
+            Preset::Ttl => list,
+            Preset::Http => &[],
+        }
+    }
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// How long the service is left alone after a failure, unless a policy says otherwise.
+const ERROR_THROTTLE: Duration = Duration::from_secs(1);
+
 /// Request fields that carry credentials, unless a policy says otherwise.
 const CREDENTIAL_FIELDS: &[&str] = &[
     "authorization",
@@ -165,13 +205,12 @@ const PER_REQUEST_FIELDS: &[&str] = &[
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             preset: Preset::Ttl,
             ttl: None,
             override_ttl: false,
             negative_ttl: BTreeMap::new(),
-            methods: owned(&["GET", "HEAD"]),
+            methods: strings(&["GET", "HEAD"]),
             max_body: 1 << 20,
             key_body: None,
             canonical_json: false,
@@ -182,18 +221,18 @@ impl Default for PolicyConfig {
             sort_query: false,
             allow_query: None,
             deny_query: Vec::new(),
-            credential_fields: owned(CREDENTIAL_FIELDS),
+            credential_fields: None,
             strip_credentials: false,
             session_cookies: None,
-            per_request_fields: owned(PER_REQUEST_FIELDS),
+            per_request_fields: None,
             honor_request_directives: false,
-            etag: Etag::Weak,
+            etag: None,
             stale_while_revalidate: None,
             stale_if_error: None,
             keep_stale: None,
-            targeted_fields: owned(&["cdn-cache-control"]),
+            targeted_fields: strings(&["cdn-cache-control"]),
             refuse_set_cookie: false,
-            error_throttle: Duration::from_secs(1),
+            error_throttle: None,
             soft_timeout: None,
             hard_timeout: None,
             refresh_ahead: None,

@@ -60,7 +60,8 @@ reasons! {
         Cookie => "cookie",
         /// `partition_by` gave no principal.
         NoPrincipal => "no-principal",
-        /// A precondition that only the origin can judge: `If-Match` or `If-Unmodified-Since`, and no entry.
+        /// A precondition that only the origin can judge: `If-Match` or `If-Unmodified-Since`, and under
+        /// `Policy::ttl` no entry.
         Precondition => "precondition",
         /// A `Range` request.
         Range => "range",
@@ -82,7 +83,8 @@ reasons! {
 }
 
 reasons! {
-    /// Why a response wasn't stored (`fwd=miss; detail=…`).
+    /// Why a response wasn't stored, or the cache answered by itself: the `detail` beside `fwd=miss` and, under `Policy::http`,
+    /// `uri-miss`, `vary-miss`, `stale`, `partial`, `request`.
     Refusal {
         /// The status has no lifetime under the policy.
         Status => "status",

@@ -93,7 +93,7 @@ impl Rules {
         Ok(Self {
             max_body: positive("max_body", config.max_body)?,
             key_body: config.key_body.map(|bytes| positive("key_body", bytes)).transpose()?,
-            etag: config.etag,
+            etag: config.etag(),
             stale: StaleRules::new(config)?,
             lease: config.lease.map(lease).transpose()?,
             tag_fields: TagFields::parse(&config.tag_fields)?,
@@ -107,10 +107,10 @@ impl Rules {
             override_ttl: config.override_ttl,
             negative_ttl: negative_ttl(&config.negative_ttl)?,
             keys_origin: key_headers.contains(&ORIGIN),
-            credentials: FieldSet::parse("credential_fields", &config.credential_fields)?,
+            credentials: FieldSet::parse("credential_fields", &config.credential_fields())?,
             strip_credentials: config.strip_credentials,
             session_cookies: config.session_cookies.as_deref().map(cookie_names).transpose()?,
-            per_request: FieldSet::parse("per_request_fields", &config.per_request_fields)?,
+            per_request: FieldSet::parse("per_request_fields", &config.per_request_fields())?,
             honor_request_directives: config.honor_request_directives,
             hooks: hooks.clone(),
         })

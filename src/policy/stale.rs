@@ -46,7 +46,8 @@ impl StaleRules {
         {
             return Err(error("soft_timeout", format!("{soft:?} is above `hard_timeout`, {hard:?}")));
         }
-        if config.error_throttle > LONGEST {
+        let error_throttle = config.error_throttle();
+        if error_throttle > LONGEST {
             return Err(error("error_throttle", "is over an hour"));
         }
         if config.refresh_ahead.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
@@ -59,7 +60,7 @@ impl StaleRules {
             ));
         }
         Ok(Self {
-            error_throttle: config.error_throttle,
+            error_throttle,
             soft_timeout,
             hard_timeout,
             windows: Windows {

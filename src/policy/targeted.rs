@@ -87,19 +87,21 @@ impl Members {
             }
             _ => None,
         };
-        let fields = match value {
-            Some(BareItemFromInput::String(text)) => Some(text.as_str()),
-            Some(BareItemFromInput::Token(text)) => Some(text.as_str()),
-            _ => None,
+        let fields = || {
+            let text = match value? {
+                BareItemFromInput::String(text) => text.as_str(),
+                BareItemFromInput::Token(text) => text.as_str(),
+                _ => return None,
+            };
+            Some(named_fields(text.as_bytes()).collect())
         };
-        let fields = fields.map(|text| named_fields(text.as_bytes()).collect::<Vec<_>>());
         match key {
             "no-store" => directives.no_store = on,
             "no-cache" => {
-                (directives.no_cache, directives.no_cache_fields, self.no_cache) = qualified(on, fields);
+                (directives.no_cache, directives.no_cache_fields, self.no_cache) = qualified(on, fields());
             }
             "private" => {
-                (directives.private, directives.private_fields, self.private) = qualified(on, fields)
+                (directives.private, directives.private_fields, self.private) = qualified(on, fields())
             }
             "public" => directives.public = on,
             "must-understand" => directives.must_understand = on,

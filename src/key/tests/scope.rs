@@ -46,7 +46,7 @@ fn each_field_that_decides_who_may_see_an_entry_changes_the_key() {
     let mut keys = vec![key(&PolicyConfig::default(), true, &Identity::default())];
     let changes: [(&str, PolicyConfig); 16] = [
         ("key_headers", changed(|config| config.key_headers = owned(&["a"]))),
-        ("credential_fields", changed(|config| config.credential_fields = Vec::new())),
+        ("credential_fields", changed(|config| config.credential_fields = Some(Vec::new()))),
         ("strip_credentials", changed(|config| config.strip_credentials = true)),
         ("no session_cookies", changed(|config| config.session_cookies = Some(Vec::new()))),
         ("session_cookies", changed(|config| config.session_cookies = Some(owned(&["a"])))),
@@ -58,8 +58,8 @@ fn each_field_that_decides_who_may_see_an_entry_changes_the_key() {
         ("key_body", changed(|config| config.key_body = Some(1))),
         ("authority", changed(|config| config.authority = Some("a".to_owned()))),
         ("route", changed(|config| config.route = Some("a".to_owned()))),
-        ("no per_request_fields", changed(|config| config.per_request_fields = Vec::new())),
-        ("per_request_fields", changed(|config| config.per_request_fields = owned(&["a"]))),
+        ("no per_request_fields", changed(|config| config.per_request_fields = Some(Vec::new()))),
+        ("per_request_fields", changed(|config| config.per_request_fields = Some(owned(&["a"])))),
         ("not partitioned", PolicyConfig::default()),
     ];
     for (field, config) in changes {
@@ -85,8 +85,8 @@ fn limits_times_labels_order_and_case_leave_the_key_alone() {
     let lists = |headers: &[&str], fields: &[&str], deny: &[&str], authority: &str| {
         changed(|config| {
             config.key_headers = owned(headers);
-            config.credential_fields = owned(fields);
-            config.per_request_fields = owned(fields);
+            config.credential_fields = Some(owned(fields));
+            config.per_request_fields = Some(owned(fields));
             config.deny_query = owned(deny);
             config.authority = Some(authority.to_owned());
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::owned;
-use crate::policy::{BodyKey, Etag, Policy, PolicyConfig, Preset};
+use crate::policy::{BodyKey, Policy, PolicyConfig, Preset};
 
 impl Policy<BodyKey> {
     /// A shared cache by [RFC 9111], for gateways, and for services that say by their responses' fields what may be stored,
@@ -24,14 +24,7 @@ impl Policy<BodyKey> {
     /// [RFC 9111]: https://www.rfc-editor.org/rfc/rfc9111
     #[must_use]
     pub fn http() -> Self {
-        Self::plain(PolicyConfig {
-            preset: Preset::Http,
-            etag: Etag::Off,
-            credential_fields: Vec::new(),
-            per_request_fields: Vec::new(),
-            error_throttle: Duration::ZERO,
-            ..PolicyConfig::default()
-        })
+        Self::plain(PolicyConfig { preset: Preset::Http, ..PolicyConfig::default() })
     }
 }
 

@@ -51,10 +51,10 @@ impl<K> Policy<K> {
     }
 
     /// How long the service isn't asked again for a key after a failed fill, while an entry may stand in. Default: a
-    /// second.
+    /// second; no time at all under [`Policy::http`].
     #[must_use]
     pub fn error_throttle(mut self, time: Duration) -> Self {
-        self.config.error_throttle = time;
+        self.config.error_throttle = Some(time);
         self
     }
 

@@ -63,19 +63,19 @@ fn every_method_writes_its_field() {
         sort_query: true,
         allow_query: Some(strings(&["q"])),
         deny_query: strings(&["utm_*"]),
-        credential_fields: strings(&["x-a"]),
+        credential_fields: Some(strings(&["x-a"])),
         strip_credentials: true,
         session_cookies: Some(strings(&["sid"])),
-        per_request_fields: strings(&["x-b"]),
+        per_request_fields: Some(strings(&["x-b"])),
         honor_request_directives: true,
-        etag: Etag::Strong,
+        etag: Some(Etag::Strong),
         stale_while_revalidate: Some(Duration::from_secs(1)),
         stale_if_error: Some(Duration::from_secs(2)),
         keep_stale: Some(Duration::from_secs(6)),
         targeted_fields: strings(&["x-c"]),
         refuse_set_cookie: true,
         purge_on_unsafe: true,
-        error_throttle: Duration::from_secs(3),
+        error_throttle: Some(Duration::from_secs(3)),
         soft_timeout: Some(Duration::from_secs(4)),
         hard_timeout: Some(Duration::from_secs(5)),
         refresh_ahead: Some(0.5),
@@ -96,6 +96,18 @@ fn data_comes_back_from_json_as_it_went() {
         assert_eq!(serde_json::from_str::<PolicyConfig>(&json).unwrap(), config, "{json}");
     }
     assert_eq!(serde_json::from_str::<PolicyConfig>("{}").unwrap(), PolicyConfig::default());
+}
+
+#[test]
+fn a_preset_in_json_is_the_whole_preset() {
+    let http = serde_json::from_str::<PolicyConfig>(r#"{"preset": "http"}"#).unwrap();
+    assert_eq!(http, *Policy::http().config());
+    assert_eq!((http.etag(), http.error_throttle()), (Etag::Off, Duration::ZERO));
+    assert!(http.credential_fields().is_empty() && http.per_request_fields().is_empty());
+    let ttl = PolicyConfig::default();
+    assert_eq!((ttl.etag(), ttl.error_throttle()), (Etag::Weak, Duration::from_secs(1)));
+    assert!(ttl.credential_fields().contains(&"authorization".to_owned()));
+    assert!(ttl.per_request_fields().contains(&"server-timing".to_owned()));
 }
 
 #[test]

@@ -55,16 +55,8 @@ pub(crate) fn strip(request: &mut HeaderMap) {
     kept(request, |name| !goes(name));
 }
 
-/// What a 304 says of the base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Confirms {
-    /// That it is current.
-    Yes,
-    /// That something else is.
-    Unknown,
-}
-
-/// What the fields of a 304 say of the base, to which alone the request's preconditions belonged ([RFC 9111 §4.3.4]).
+/// Whether a 304 with these fields says that the base is current, to which alone the request's preconditions belonged ([RFC
+/// 9111 §4.3.4]).
 ///
 /// - A strong entity tag must be the base's own. Where the base has none, its date can vouch for it, if that is strong.
 /// - A weak one must be the base's by weak comparison; where the base has none, the dates must agree.
@@ -74,13 +66,13 @@ pub(crate) enum Confirms {
 /// - Without validators the answer can only mean the base.
 ///
 /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
-pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
+pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> bool {
     let same_date = || modified(answer).is_some() && modified(answer) == modified(base);
     let is_moving = || {
         let is_later = modified(base).zip(modified(answer)).is_some_and(|(base, answer)| answer > base);
         is_later && range::strong_date(answer).is_none()
     };
-    let yes = match (etag(answer), etag(base)) {
+    match (etag(answer), etag(base)) {
         (Some(answer), Some(base)) if is_strong(answer) => answer == base,
         (Some(answer), Some(base)) => opaque(answer) == opaque(base),
         (Some(etag), None) if is_strong(etag) => same_date() && range::strong_date(base).is_some(),
@@ -88,8 +80,7 @@ pub(crate) fn confirms(base: &HeaderMap, answer: &HeaderMap) -> Confirms {
         // The origin has judged the tag; a date is a field as others then (RFC 9110 §13.1.3).
         (None, Some(_)) => true,
         (None, None) => !answer.contains_key(header::LAST_MODIFIED) || same_date() || is_moving(),
-    };
-    if yes { Confirms::Yes } else { Confirms::Unknown }
+    }
 }
 
 /// Whether a 304 names the base by the base's strong entity tag.
@@ -120,7 +111,7 @@ pub(crate) fn merged(base: &HeaderMap, update: &HeaderMap) -> HeaderMap {
     let update = storable(update);
     let brings = |name: &&HeaderName| !NEVER_UPDATED.contains(name);
 
-    let mut merged = HeaderMap::with_capacity(base.keys_len().saturating_add(update.keys_len()));
+    let mut merged = HeaderMap::with_capacity(base.keys_len());
     let mut take = |name: &HeaderName, from: &HeaderMap| {
         for value in from.get_all(name) {
             merged.append(name.clone(), value.clone());

@@ -4,7 +4,7 @@
 //! write. So reads go round the two until both are crowded, and overflow to further lanes, which open when the crowd
 //! has lasted. Writes have a lane of their own, and large values another: a `GET` must not queue behind a megabyte.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use deadpool::managed::{Object, Pool, PoolConfig, Timeouts};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
+use super::crowd::Crowd;
 use super::failure;
 use super::identity::Trust;
 use super::keeper::{Slot, keep, try_once};
@@ -26,9 +27,6 @@ use crate::store::{PoolStatus, StoreError};
 
 /// Requests that wait on a lane before it counts as crowded.
 const CROWD: usize = 256;
-
-/// How long all read lanes must be crowded before another opens.
-const SUSTAINED: Duration = Duration::from_millis(100);
 
 /// How long [`Lanes::ready`] waits before it starts connects anew that ended without a word.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -100,23 +98,15 @@ impl Lanes {
     pub(super) fn read(self: &Arc<Self>) -> Option<Arc<Lane>> {
         let turn = self.turn.fetch_add(1, Relaxed);
         let mut least: Option<Arc<Lane>> = None;
-        for step in 0..self.reads {
-            match self.trusted(turn.wrapping_add(step) % self.reads) {
-                Some(lane) if lane.outstanding() < CROWD => {
-                    self.crowd.dissolve();
-                    return Some(lane);
-                }
-                Some(lane) => least = Some(lighter(least, lane)),
-                None => self.open(),
-            }
-        }
-        for index in self.further() {
+        let standing = (0..self.reads).map(|step| turn.wrapping_add(step) % self.reads);
+        for index in standing.chain(self.further()) {
             match self.trusted(index) {
                 Some(lane) if lane.outstanding() < CROWD => {
                     self.crowd.dissolve();
                     return Some(lane);
                 }
                 Some(lane) => least = Some(lighter(least, lane)),
+                None if index < self.reads => self.open(),
                 None => {}
             }
         }
@@ -387,36 +377,4 @@ fn pool(settings: &Settings, buffer: usize) -> Result<Pool<Manager>, ConfigError
 /// A URL that passed our own checks and not those of redis-rs.
 pub(super) fn unusable(problem: String) -> ConfigError {
     ConfigError::Value { name: "redis.url".into(), problem, accepted: "a URL that redis-rs can use" }
-}
-
-/// Since when all read lanes are crowded, in milliseconds after `origin` plus 1; 0 when they aren't.
-///
-/// The clock is read only in a crowd.
-struct Crowd {
-    origin: Instant,
-    since: AtomicU64,
-}
-
-impl Crowd {
-    fn new() -> Self {
-        Self { origin: Instant::now(), since: AtomicU64::new(0) }
-    }
-
-    fn dissolve(&self) {
-        if self.since.load(Relaxed) != 0 {
-            self.since.store(0, Relaxed);
-        }
-    }
-
-    /// Whether it lasted long enough. Then it starts anew, so that one more lane opens at a time.
-    fn lasts(&self) -> bool {
-        let now = crate::clock::millis(self.origin.elapsed()).saturating_add(1);
-        let since = self.since.load(Relaxed);
-        if since == 0 {
-            self.since.store(now, Relaxed);
-            return false;
-        }
-        let lasts = Duration::from_millis(now.saturating_sub(since)) >= SUSTAINED;
-        lasts && self.since.compare_exchange(since, now, Relaxed, Relaxed).is_ok()
-    }
 }

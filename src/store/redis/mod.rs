@@ -26,6 +26,7 @@
 //! ```
 
 mod cluster;
+mod crowd;
 mod failure;
 mod identity;
 mod journal;
@@ -66,6 +67,7 @@ use self::trouble::Refusals;
 use self::wake::Wake;
 use crate::clock::millis;
 use crate::config::{RedisConfig, check_namespace};
+use crate::entry;
 use crate::error::ConfigError;
 use crate::key::Key;
 use crate::store::{Journal, Leases, PoolStatus, Store, StoreError, StoreFuture, StoreStatus};
@@ -75,8 +77,8 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// A shared tier in Redis, over a pool of lanes: connections that many requests share.
 ///
-/// Keys are named `{namespace}:v1:e:{digest}`, the digest in base64url without padding; the [probe](Store::probe) reads
-/// `{namespace}:v1:probe`, which nobody sets. The commands used are `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and
+/// Keys are named `{namespace}:v1:e:{digest}`, by the version of the entries' format and with the digest in base64url without
+/// padding; the [probe](Store::probe) reads `{namespace}:v1:probe`, which nobody sets. The commands used are `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and
 /// `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
 ///
 /// Its [leases](Store::leases) stand under the entry's name in braces with `:l` behind, so that in a Cluster both have one
@@ -127,7 +129,7 @@ impl RedisStore {
             returns: Returns::new(nodes.clone(), config.write_timeout),
             wake: Arc::new(Wake::new(nodes.clone(), config.connect_timeout, namespace, closed)),
             nodes,
-            prefix: format!("{namespace}:v1:e:"),
+            prefix: format!("{namespace}:v{}:e:", entry::VERSION),
             probe_name: format!("{namespace}:v1:probe"),
             probe_timeout: config.probe_timeout(),
             lookup_timeout: config.lookup_timeout,

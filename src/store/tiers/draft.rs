@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, header, response};
+use http::{HeaderName, StatusCode, header, response};
 
 use super::{Target, Tiers};
 use crate::clock::Millis;
@@ -47,7 +47,9 @@ impl Draft {
         chunks: &[Bytes],
     ) -> Result<(Entry, Bytes), Refusal> {
         let mut headers = route.rules.stored_headers(&self.parts.headers);
+        // A part would get another tag than its whole.
         if !headers.contains_key(header::ETAG)
+            && self.parts.status != StatusCode::PARTIAL_CONTENT
             && let Some(made) = etag::make(route.rules.etag, chunks)
         {
             headers.insert(header::ETAG, made);

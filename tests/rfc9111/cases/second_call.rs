@@ -37,6 +37,19 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         case(
+            "s4_3_4_a_304_to_the_second_call_is_no_answer_to_a_client_with_a_tag",
+            [
+                get().answer(stale("")),
+                get()
+                    .with("If-None-Match", "\"z\"")
+                    .answer(not_modified().tag("\"b\""))
+                    .answer(not_modified().tag("\"c\""))
+                    .sees_at(1, Check::Absent("If-None-Match"))
+                    .status_in(&GATEWAY)
+                    .any_body(),
+            ],
+        ),
+        case(
             "s4_3_5_head_of_another_tag_with_vary_star_makes_stale",
             [
                 get().answer(fresh().tag("\"a\"")),

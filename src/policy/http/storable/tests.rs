@@ -330,12 +330,18 @@ fn long_fields_cost_little() {
         for field in
             ["cache-control", "cdn-cache-control", "age", "expires", "date", "connection", "content-range"]
         {
-            let mut response = response(206, &[]);
+            let is_part = field == "content-range";
+            let mut response = response(if is_part { 206 } else { 200 }, &[ETAG_A]);
             response.headers.insert(field, line.clone());
             let started = Instant::now();
             let found = judge_by(&Policy::http(), "GET", &[("range", "bytes=0-1")], &response);
             slowest = slowest.max((started.elapsed(), field, unit));
-            assert_eq!(found, Err(Refusal::RequestConditions), "{field} {unit}");
+            match found {
+                Err(refusal) if is_part => assert_eq!(refusal, Refusal::RequestConditions, "{unit}"),
+                // All is read, so that the names of `private` are too many to be its own.
+                Err(refusal) => assert!(refusal == Refusal::Private && unit.starts_with('p'), "{field} {unit}"),
+                Ok(_) => assert!(!is_part, "{unit}"),
+            }
             let stored = rules(&Policy::http()).stored_headers(&response.headers);
             assert_eq!(stored.contains_key(field), !matches!(field, "age" | "connection"), "{field} {unit}");
         }

@@ -4,10 +4,11 @@
 //! started server, in turns, and decode and check each, so that only the ratios mean something: the server and both
 //! clients share the machine's cores.
 
+#[path = "load/mod.rs"]
+mod load;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use deadpool_redis::redis::cmd;
 use deadpool_redis::{Config, Runtime};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tower_query_cache::{Key, RedisConfig, RedisStore, Store, test_util};
 
+use self::load::{measure, median};
 use self::support::RedisServer;
 
 /// Each body repeats its key's number.
@@ -33,7 +33,6 @@ const FIELDS: &[(&str, &str)] = &[
     ("x-frame-options", "DENY"),
 ];
 const ROUNDS: usize = 9;
-const ROUND: Duration = Duration::from_millis(300);
 const LEVELS: [usize; 4] = [1, 10, 64, 256];
 /// What both sides may open.
 const CONNECTIONS: usize = 10;
@@ -141,44 +140,9 @@ fn name(key: &Key) -> String {
     format!("bench:v1:e:{}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
 }
 
-/// Keeps `level` reads in flight for a round; reads per second and the median time of one.
-async fn measure<F, R>(level: usize, read: &F) -> (f64, Duration)
-where
-    F: Fn(usize) -> R + Clone + Send + 'static,
-    R: Future<Output = bool> + Send,
-{
-    let start = Instant::now();
-    let mut readers = JoinSet::new();
-    for reader in 0..level {
-        let read = read.clone();
-        readers.spawn(async move {
-            let mut times = Vec::with_capacity(1 << 14);
-            let mut number = reader * 31;
-            let mut before = Instant::now();
-            while before < start + ROUND {
-                assert!(read(number).await, "a value is missing or wrong");
-                number += 1;
-                let now = Instant::now();
-                times.push(now - before);
-                before = now;
-            }
-            times
-        });
-    }
-    let mut times: Vec<Duration> = readers.join_all().await.into_iter().flatten().collect();
-    let per_second = times.len() as f64 / start.elapsed().as_secs_f64();
-    let middle = times.len() / 2;
-    (per_second, *times.select_nth_unstable(middle).1)
-}
-
 impl Figures {
     fn add(&mut self, (per_second, p50): (f64, Duration)) {
         self.per_second.push(per_second);
         self.p50.push(p50);
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -14,6 +14,7 @@ use crate::conditional;
 use crate::entry::Entry;
 use crate::policy::http::{dates, range};
 use crate::policy::{Refusal, Stale};
+use crate::route::Route;
 
 /// How an entry came to answer a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +119,14 @@ pub(crate) fn gateway<R: Body>(
     response
 }
 
-/// An answer that the cache itself must give to a request that goes no further.
-pub(crate) fn unasked<R: Body>(status: StatusCode, reason: Refusal, names: &Names) -> Response<CacheBody<R>> {
+/// The answer to a request that takes only what is stored, where nothing is ([RFC 9111 §5.2.1.7]).
+///
+/// [RFC 9111 §5.2.1.7]: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7
+pub(crate) fn only_if_cached<R: Body>(route: &Route, names: &Names) -> Response<CacheBody<R>> {
+    route.stats.refused(Refusal::OnlyIfCached);
     let mut response = Response::new(CacheBody::whole(Bytes::new()));
-    *response.status_mut() = status;
-    names.mark_unasked(response.headers_mut(), reason);
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    names.mark_unasked(response.headers_mut(), Refusal::OnlyIfCached);
     response
 }
 

@@ -1,8 +1,8 @@
 //! Preconditions of requests that an entry answers ([RFC 9110 §13]).
 //!
 //! A 200 where a 304 was possible costs bytes; a 304 to a client that doesn't have the representation leaves it
-//! without. So a value counts for what it surely says, and no more: an entity tag without quotes is equal to the very
-//! same text only, and what follows broken syntax isn't read.
+//! without. So a value counts for what it surely says, and no more: an entity tag that isn't one by its syntax is equal to the
+//! very same text only, and what follows broken syntax isn't read.
 //!
 //! [RFC 9110 §13]: https://www.rfc-editor.org/rfc/rfc9110#section-13
 
@@ -20,7 +20,7 @@ use crate::policy::http::range;
 ///
 /// [RFC 9111 §4.3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.2
 pub(crate) fn not_modified(method: &Method, request: &HeaderMap, entry: &Entry) -> bool {
-    if !matches!(*method, Method::GET | Method::HEAD) {
+    if !matches!(*method, Method::GET | Method::HEAD | Method::QUERY) {
         return false;
     }
     match entry.status {
@@ -122,9 +122,9 @@ pub(crate) fn opaque(etag: &[u8]) -> &[u8] {
 ///
 /// [RFC 9110 §13.1.2]: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2
 fn none_match_names(request: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
-    let mut lines = request.get_all(header::IF_NONE_MATCH).iter();
-    if let (Some(line), None) = (lines.next(), lines.next())
-        && line.as_bytes().trim_ascii() == b"*"
+    if let Some(line) = single(request, &header::IF_NONE_MATCH).map(|line| line.as_bytes().trim_ascii())
+        // The very text that the client was given is that tag, whatever its syntax.
+        && (line == b"*" || (!line.is_empty() && etag.is_some_and(|etag| line == etag.as_bytes().trim_ascii())))
     {
         return true;
     }

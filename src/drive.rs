@@ -95,27 +95,16 @@ where
     if conditional::is_for_origin(&miss.head.headers) {
         return miss.past(Bypass::Precondition).await;
     }
-    let mut fallback = miss.fallback();
+    let fallback = miss.fallback();
     if let Some(response) = miss.throttled(&fallback) {
         return Ok(response);
     }
     if miss.head.method == Method::HEAD {
         return miss.forward(Refusal::Head, &fallback).await;
     }
-    if miss.route.rules.min_uses.is_some() {
-        // Before it waits: those who wait for one fill are uses, too.
-        miss.shared.uses.count(&miss.target.primary, miss.shared.clock.now());
-    }
-    match fallback.wait(miss.lead_or_follow(&fallback)).await {
-        Ok(Turn::Fill(lead, waiter)) => {
-            // More may be known by now.
-            fallback.stale = miss.target.stale.clone();
-            miss.fill(lead, waiter, fallback).await
-        }
-        Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
-        Ok(Turn::StandIn(response)) | Err(response) => Ok(response),
-        Ok(Turn::Past(reason)) => miss.past(reason).await,
-    }
+    miss.count_use();
+    let turn = fallback.wait(miss.lead_or_follow(&fallback)).await.unwrap_or_else(Turn::StandIn);
+    miss.take(turn, fallback).await
 }
 
 /// What a request does once the tiers had nothing for it.
@@ -146,6 +135,14 @@ impl<S, P> Miss<S, P> {
             barred: false,
             why: self.why(),
             since: Instant::now(),
+        }
+    }
+
+    /// Counts a use of the key, where that decides whether it is stored. Before the request waits: those who wait for one fill
+    /// are uses, too.
+    pub(crate) fn count_use(&self) {
+        if self.route.rules.min_uses.is_some() {
+            self.shared.uses.count(&self.target.primary, self.shared.clock.now());
         }
     }
 
@@ -257,6 +254,34 @@ impl<S, P> Miss<S, P> {
     pub(crate) fn filled(&self, entry: Arc<Entry>) -> End {
         let fields = self.target.vary.as_ref().map_or_else(Vec::new, |vary| vary.fields.clone());
         End::Stored(Filled { entry, fields: fields.into() })
+    }
+}
+
+impl<S, P, R> Miss<S, P>
+where
+    S: Service<Request<P>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    P: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    /// Does what the request's turn is.
+    pub(crate) async fn take(
+        self,
+        turn: Turn<R>,
+        mut fallback: Fallback,
+    ) -> Result<Response<CacheBody<R>>, S::Error> {
+        match turn {
+            Turn::Fill(lead, waiter) => {
+                // More may be known by now.
+                fallback.stale = self.target.stale.clone();
+                self.fill(lead, waiter, fallback).await
+            }
+            Turn::Answer(entry, how) => Ok(self.answer(&entry, how)),
+            Turn::StandIn(response) => Ok(response),
+            Turn::Past(reason) => self.past(reason).await,
+        }
     }
 }
 

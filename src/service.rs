@@ -14,6 +14,7 @@ use tower_service::Service;
 use crate::answer::{self, How};
 use crate::body::CacheBody;
 use crate::cache::Shared;
+use crate::clock::Millis;
 use crate::drive::{self, Miss};
 use crate::entry::Entry;
 use crate::exchange;
@@ -100,10 +101,7 @@ impl<S, K> Cache<S, K> {
         let trust = shared.purges.trust(route.rules.strict);
         match shared.tiers.recall(route, key, &parts.headers, now, trust) {
             Ok(entry) => {
-                route.stats.hit_memory();
-                let (method, headers) = (&parts.method, &parts.headers);
-                let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
-                route.count(&response);
+                let response = self.hit(route, &parts, &entry, now);
                 if route.rules.stale.refresh_is_due(&entry, now) {
                     self.refresh(route, parts, (body, read), key, entry);
                 }
@@ -114,6 +112,21 @@ impl<S, K> Cache<S, K> {
                 ResponseFuture::driven(drive::miss(self.miss(route, parts, (body, read), target, trust)))
             }
         }
+    }
+
+    /// The answer from a fresh entry in memory.
+    pub(crate) fn hit<R: Body>(
+        &self,
+        route: &Route,
+        parts: &Parts,
+        entry: &Entry,
+        now: Millis,
+    ) -> Response<CacheBody<R>> {
+        route.stats.hit_memory();
+        let names = &self.layer.shared.names;
+        let response = answer::from_entry(entry, &parts.method, &parts.headers, now, How::Hit, names);
+        route.count(&response);
+        response
     }
 
     /// A hit on an entry that comes near its end: the request goes on to the origin, though it is answered.

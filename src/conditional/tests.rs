@@ -48,7 +48,11 @@ fn if_none_match_compares_weakly_and_member_by_member() {
         ("8.8.3, no quotes", &["W/a"], "a", false),
         ("8.8.3, no quotes", &["a"], "\"a\"", false),
         ("8.8.3, no quotes", &["\"a\""], "a", false),
-        ("8.8.3, an open quote", &["\"a"], "\"a", false),
+        ("8.8.3, odd syntax: the very text", &["\"a"], "\"a", true),
+        ("8.8.3, odd syntax: the very text", &["w/\"a\""], "w/\"a\"", true),
+        ("8.8.3, odd syntax: the very text", &[" W\\\"a\" "], "W\\\"a\"", true),
+        ("8.8.3, odd syntax: another text", &["w/\"a\""], "W/\"a\"", false),
+        ("8.8.3, odd syntax: in a list", &["\"b\", \"a"], "\"a", false),
         ("8.8.3, an open quote", &["\"b\", \"a"], "\"a\"", false),
         ("5.6.1, no comma", &["\"b\" \"a\""], "\"a\"", false),
         ("5.6.1, no comma", &["\"a\" \"b\""], "\"a\"", false),
@@ -99,6 +103,7 @@ fn preconditions_decide_in_their_order() {
     let stored = entry(200, &[etag, modified], "");
     let asked = headers(&[none_match("*")]);
     assert!(not_modified(&Method::HEAD, &asked, &stored));
+    assert!(not_modified(&Method::QUERY, &asked, &stored), "RFC 10008 2.6");
     assert!(!not_modified(&Method::POST, &asked, &stored), "RFC 9110 13.1.2: 412, which is the origin's");
     assert!(!not_modified(&Method::POST, &headers(&[since(LATER)]), &stored), "RFC 9110 13.1.3");
 }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::exchange;
-use crate::answer::{self, How};
+use crate::answer;
 use crate::conditional;
 use crate::drive::Miss;
 use crate::future::ResponseFuture;
+use crate::policy::Bypass;
 use crate::policy::gate::lists_own_field;
 use crate::policy::http::request::{Ask, Reuse};
-use crate::policy::{Bypass, Refusal};
 use crate::purge::Trust;
 use crate::refresh::Look;
 use crate::request_body::RequestBody;
@@ -58,19 +58,14 @@ impl<S, K> Cache<S, K> {
         };
         if let Some(reason) = reason {
             if ask.only_if_cached {
-                route.stats.refused(Refusal::OnlyIfCached);
-                let status = StatusCode::GATEWAY_TIMEOUT;
-                return ResponseFuture::hit(answer::unasked(status, Refusal::OnlyIfCached, &shared.names));
+                return ResponseFuture::hit(answer::only_if_cached(route, &shared.names));
             }
             let mark = self.bypass(route, reason);
             return self.past(Request::from_parts(parts, body), mark);
         }
         let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {
             Ok(entry) if ask.reuse(&entry, now) == Reuse::Fresh => {
-                route.stats.hit_memory();
-                let (method, headers) = (&parts.method, &parts.headers);
-                let response = answer::from_entry(&entry, method, headers, now, How::Hit, &shared.names);
-                route.count(&response);
+                let response = self.hit(route, &parts, &entry, now);
                 if route.rules.stale.refresh_is_due(&entry, now)
                     && !ask.only_if_cached
                     && let Some(target) = self.due(route, &parts, key, &entry)

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -20,9 +20,9 @@ use crate::body::CacheBody;
 use crate::drive::{Miss, Turn};
 use crate::entry::Entry;
 use crate::fallback::Fallback;
+use crate::policy::Stale;
 use crate::policy::http::request::{Ask, Reuse};
 use crate::policy::http::{combine, range};
-use crate::policy::{Refusal, Stale};
 use crate::purge::Validity;
 use crate::refresh::Look;
 
@@ -81,8 +81,7 @@ where
         miss.find_part();
     }
     if ask.only_if_cached {
-        miss.route.stats.refused(Refusal::OnlyIfCached);
-        return Ok(answer::unasked(StatusCode::GATEWAY_TIMEOUT, Refusal::OnlyIfCached, &miss.shared.names));
+        return Ok(answer::only_if_cached(&miss.route, &miss.shared.names));
     }
     let mut fallback = miss.fallback();
     fallback.barred = ask.no_cache;
@@ -90,22 +89,12 @@ where
     if let Some(response) = miss.throttled(&fallback) {
         return Ok(response);
     }
-    if miss.route.rules.min_uses.is_some() {
-        miss.shared.uses.count(&miss.target.primary, miss.shared.clock.now());
-    }
+    miss.count_use();
     let turn = match miss.may_share(&ask) {
-        true => fallback.wait(miss.lead_or_follow(&fallback)).await,
-        false => Ok(miss.alone(&fallback)),
+        true => fallback.wait(miss.lead_or_follow(&fallback)).await.unwrap_or_else(Turn::StandIn),
+        false => miss.alone(&fallback),
     };
-    match turn {
-        Ok(Turn::Fill(lead, waiter)) => {
-            fallback.stale = miss.target.stale.clone();
-            miss.fill(lead, waiter, fallback).await
-        }
-        Ok(Turn::Answer(entry, how)) => Ok(miss.answer(&entry, how)),
-        Ok(Turn::StandIn(response)) | Err(response) => Ok(response),
-        Ok(Turn::Past(reason)) => miss.past(reason).await,
-    }
+    miss.take(turn, fallback).await
 }
 
 impl<S, P> Miss<S, P> {

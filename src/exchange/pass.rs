@@ -184,6 +184,7 @@ fn context(shared: &Arc<Shared>, route: &Arc<Route>, sent: Parts, asked: Millis)
             part: None,
             forward: Forward::Method,
             plain: false,
+            for_all: false,
             is_shaped: false,
         }),
     })

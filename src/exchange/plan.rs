@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) forward: Forward,
     /// The request asks for nothing in particular: what becomes of it goes for others too.
     pub(crate) plain: bool,
+    /// What the origin answers goes for others too, though they wouldn't have asked.
+    pub(crate) for_all: bool,
     /// The request has preconditions or a range of the cache's own.
     pub(crate) is_shaped: bool,
 }
@@ -38,8 +40,8 @@ impl<S, P> Miss<S, P> {
     pub(crate) fn plan(&mut self, parts: &mut Parts, refresh: bool) -> (Plan, Option<(S, Request<P>)>) {
         let forward = self.why();
         let plain = self.ask.as_ref().is_some_and(Ask::is_plain);
-        let base =
-            self.target.stale.clone().filter(|entry| validate::has_validator(&entry.origin_fields()));
+        let for_all = self.ask.as_ref().is_some_and(Ask::speaks_for_all);
+        let base = self.target.stale.clone().filter(|entry| validate::has_validator(&entry.origin_fields()));
         if refresh {
             kept(&mut parts.headers, |name| *name != header::RANGE);
         }
@@ -51,7 +53,7 @@ impl<S, P> Miss<S, P> {
             if refresh {
                 validate::strip(&mut parts.headers);
             }
-            return (Plan { base: None, others, part: None, forward, plain, is_shaped }, None);
+            return (Plan { base: None, others, part: None, forward, plain, for_all, is_shaped }, None);
         }
         let spare = self.spare.take().map(|(inner, body)| {
             let mut again = parts.clone();
@@ -70,7 +72,7 @@ impl<S, P> Miss<S, P> {
                 parts.headers.insert(header::IF_NONE_MATCH, tags);
             }
         }
-        (Plan { base, others, part, forward, plain, is_shaped }, spare)
+        (Plan { base, others, part, forward, plain, for_all, is_shaped }, spare)
     }
 
     /// What memory has of the resource's other variants with strong entity tags, each tag once ([RFC 9111 §4.3.1]).

@@ -64,11 +64,12 @@ impl Context {
     /// The response's head, judged.
     pub(crate) fn judge(&self, parts: &response::Parts) -> Result<Draft, Refusal> {
         let received = self.shared.clock.now();
-        // An error doesn't take the place of an entry that is of use, unless that is one too.
-        let is_of_use = |entry: &Arc<Entry>| {
-            !is_error(entry.status) && (entry.fresh_for(received).is_some() || entry.is_of_use(received))
+        // An error doesn't take the place of an entry that may answer, unless that is one too.
+        let serves = |entry: &Arc<Entry>| {
+            let stale = entry.serves_if_error(received) || entry.serves_while_revalidated(received);
+            !is_error(entry.status) && (entry.fresh_for(received).is_some() || stale)
         };
-        if is_error(parts.status) && self.target.stale.as_ref().is_some_and(is_of_use) {
+        if is_error(parts.status) && self.target.stale.as_ref().is_some_and(serves) {
             return Err(Refusal::ServerError);
         }
         let verdict = self.verdict(&self.head.method, parts, received)?;
@@ -130,6 +131,7 @@ impl Context {
         let stale = self.target.stale.as_ref();
         // What a request brings about by asks of its own goes for no other.
         let goes_for_all = refusal.is_structural() && self.plan.as_ref().is_none_or(|plan| plan.plain);
+        let is_for_all = refusal.is_structural() && self.plan.as_ref().is_none_or(|plan| plan.for_all);
         if goes_for_all && !(failed && stale.is_some()) {
             let now = self.shared.clock.now();
             self.shared.uncacheable.remember(self.target.key, now, UNCACHEABLE);
@@ -139,7 +141,7 @@ impl Context {
         }
         match stale {
             // The origin has a new answer, and it is for nobody else.
-            Some(stale) if goes_for_all && is_answer(status) => self.shared.tiers.forget(stale),
+            Some(stale) if is_for_all && is_answer(status) => self.shared.tiers.forget(stale),
             // Each hit would begin another.
             Some(stale) if self.refresh => throttle(&self.shared, &self.route, Some(stale)),
             _ => {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Response, StatusCode, header, response};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, response};
 use http_body::Body;
 
 use super::{Context, End, Filled, Lead};
@@ -13,7 +13,7 @@ use crate::clock::{Millis, millis};
 use crate::conditional;
 use crate::entry::{Entry, MAX_HEADERS, Windows};
 use crate::policy::http::validate;
-use crate::policy::{Refusal, Verdict};
+use crate::policy::{CacheTtl, Refusal, Verdict};
 use crate::purge::Validity;
 use crate::route::RequestHead;
 use crate::store::Draft;
@@ -43,7 +43,9 @@ pub(super) struct Update {
 /// A stored response that the origin has confirmed.
 pub(super) struct Confirmed {
     base: Arc<Entry>,
-    /// It, with the fields of the confirmation.
+    /// The fields of the confirmation.
+    update: HeaderMap,
+    /// The base with them.
     draft: Draft,
     /// Whether it may be stored so.
     storable: Result<(), Refusal>,
@@ -120,7 +122,8 @@ impl Context {
             Ok(mut draft) => {
                 draft.fields = fields.unwrap_or_default();
                 self.inherit(base, &mut draft);
-                Settled::Confirmed(Confirmed { base: Arc::clone(base), draft, storable })
+                let (base, update) = (Arc::clone(base), update.headers.clone());
+                Settled::Confirmed(Confirmed { base, update, draft, storable })
             }
             Err(_) => Settled::Again(Some(Arc::clone(base))),
         }
@@ -153,12 +156,20 @@ impl Context {
 
         let mut verdict = self.verdict(self.stored_method(), &said, received);
         if let Ok(verdict) = &mut verdict
-            && !said.headers.contains_key(header::CACHE_CONTROL)
+            && !self.route.rules.has_directives(&said.headers)
         {
             // The base's own may have been of the connection: what it forbade stays forbidden.
+            if !update.headers.contains_key(header::EXPIRES) && update.extensions.get::<CacheTtl>().is_none()
+            {
+                verdict.lifetime = verdict.lifetime.min(base.lifetime);
+            }
             verdict.windows.if_error = verdict.windows.if_error.min(base.windows.if_error);
             verdict.windows.while_revalidate =
                 verdict.windows.while_revalidate.min(base.windows.while_revalidate);
+            // It may have named the cookie as one requester's own.
+            conditional::kept(&mut parts.headers, |name| {
+                *name != header::SET_COOKIE || stored.contains_key(header::SET_COOKIE)
+            });
         }
         let fields = crate::key::vary_fields(&said.headers).map(|mut fields| {
             // The same goes for `Vary`.
@@ -208,7 +219,7 @@ impl Context {
         confirmed: &Confirmed,
         lead: &mut Lead,
     ) -> Option<Response<CacheBody<R>>> {
-        let Confirmed { base, draft, storable } = confirmed;
+        let Confirmed { base, update, draft, storable } = confirmed;
         let body = std::slice::from_ref(&base.body);
         let newest = if self.is_replaced(base) { Err(Refusal::Overtaken) } else { Ok(()) };
         let stored = storable.and(newest).and_then(|()| self.commit(draft, body));
@@ -231,7 +242,11 @@ impl Context {
         let now = self.shared.clock.now();
         let RequestHead { method, headers, .. } = &*self.head;
         let how = How::Fetched(self.forward(), StatusCode::NOT_MODIFIED, unstored);
-        let response = answer::from_entry(&filled.entry, method, headers, now, how, &self.shared.names);
+        let mut response = answer::from_entry(&filled.entry, method, headers, now, how, &self.shared.names);
+        // What is for this requester alone isn't stored (RFC 9111 §5.2.2.7).
+        for (name, value) in &validate::unstored(update, &filled.entry.headers) {
+            response.headers_mut().append(name, value.clone());
+        }
         self.route.count(&response);
         lead.announce(End::Stored(filled));
         Some(response)
@@ -256,8 +271,9 @@ impl Context {
             && validate::head_matches(&base.origin_fields(), base.body.len() as u64, &head.headers);
         if !matches {
             parts.headers = answer::stored_fields(base);
+            let age = millis(base.age(received));
             verdict =
-                Ok(Verdict { lifetime: 0, initial_age: millis(base.age(received)), windows: base.windows });
+                Ok(Verdict { lifetime: base.lifetime.min(age), initial_age: age, windows: base.windows });
         }
         let fields = if matches { fields } else { Ok(self.told_apart_by(base).to_vec()) };
         let draft = verdict.and_then(|verdict| Ok((self.draft(parts, verdict, received)?, fields?)));

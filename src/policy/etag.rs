@@ -68,7 +68,9 @@ mod tests {
         let body = Bytes::from_static(b"");
         let is_made = |etag| is_made(&HeaderValue::from_static(etag), &body);
         assert!(is_made("W/\"rxNJufX5oaagQE3qNtzJSQ\"") && is_made("\"rxNJufX5oaagQE3qNtzJSQ\""));
-        for other in ["\"rxNJufX5oaagQE3qNtzJSq\"", "\"rxNJufX5oaagQE3qNtzJS\"", "rxNJufX5oaagQE3qNtzJSQ", "\"", ""] {
+        for other in
+            ["\"rxNJufX5oaagQE3qNtzJSq\"", "\"rxNJufX5oaagQE3qNtzJS\"", "rxNJufX5oaagQE3qNtzJSQ", "\"", ""]
+        {
             assert!(!is_made(other), "{other}");
         }
     }

@@ -296,7 +296,7 @@ impl Tiers {
         let Verdict { lifetime, initial_age, windows } = verdict;
         let lifetime = route.rules.stale.jittered(*lifetime, *initial_age, &target.key, *received);
         // It is kept as long as it may be of use, and not a moment longer.
-        let life = lifetime.saturating_sub(*initial_age).saturating_add(windows.longest());
+        let life = lifetime.saturating_add(windows.longest()).saturating_sub(*initial_age);
         let ends = Ends {
             fresh: received.saturating_add(lifetime.saturating_sub(*initial_age)),
             last: received.saturating_add(life),

@@ -81,5 +81,6 @@ families! {
     uris
     messages
     updates
+    late
     status
 }

@@ -31,7 +31,7 @@ pub(in crate::policy) fn explicit(
     }
     let directives = &selected.directives;
     if let Some(seconds) = directives.s_maxage.or(directives.max_age) {
-        return Some(seconds.saturating_mul(1000).min(MAX_LIFETIME));
+        return Some(capped(seconds.saturating_mul(1000), initial_age));
     }
     if selected.targeted {
         return None;
@@ -40,8 +40,14 @@ pub(in crate::policy) fn explicit(
     let expires = response.headers.get(EXPIRES)?;
     Some(match dates::parse(expires.as_bytes(), received) {
         None => 0,
-        Some(expires) => since(date(&response.headers, received), expires).min(MAX_LIFETIME),
+        Some(expires) => capped(since(date(&response.headers, received), expires), initial_age),
     })
+}
+
+/// A lifetime counted from age 0, of which at most ten years are left at arrival: an origin without a clock dates its responses
+/// to 1970, and the age goes by that too.
+fn capped(lifetime: Millis, initial_age: Millis) -> Millis {
+    lifetime.min(initial_age.saturating_add(MAX_LIFETIME))
 }
 
 /// A lifetime that begins with the response's arrival, not with its making, counted from age 0.

@@ -152,11 +152,12 @@ fn of_part(method: &Method, request: &HeaderMap, entry: &Entry) -> Option<Conten
     part.holds(inner).then_some(inner)
 }
 
-/// The value of `Range`, where it applies ([RFC 9110 §14.2]): one line of a GET whose `If-Range` holds.
+/// The value of `Range`, where it applies ([RFC 9110 §14.2]): one line of a GET, or of a QUERY (RFC 10008
+/// §2.8), whose `If-Range` holds.
 ///
 /// [RFC 9110 §14.2]: https://www.rfc-editor.org/rfc/rfc9110#section-14.2
 fn asked<'a>(method: &Method, request: &'a HeaderMap, entry: &Entry) -> Option<&'a [u8]> {
-    if *method != Method::GET {
+    if !matches!(*method, Method::GET | Method::QUERY) {
         return None;
     }
     let range = single(request, &header::RANGE)?;

@@ -104,6 +104,12 @@ impl Ask {
         *self == Self::default()
     }
 
+    /// Whether the answer would be the same for others, though they wouldn't have asked now: `no-cache` and ages choose no other
+    /// representation.
+    pub(crate) fn speaks_for_all(&self) -> bool {
+        !(self.no_store || self.preconditions || self.range || self.authorization)
+    }
+
     /// How `entry` may be used for it.
     ///
     /// `max-age` holds for stale entries too: `max-stale` says how much staleness is accepted, not how much age. By

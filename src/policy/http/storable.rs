@@ -66,7 +66,8 @@ impl HttpRules {
             None => return Err(Refusal::Status),
         };
         let lifetime = if directives.no_cache { 0 } else { lifetime };
-        let windows = self.windows(stale, response.status, directives);
+        let late = initial_age.saturating_sub(lifetime);
+        let windows = self.windows(stale, response.status, directives, late);
         let verdict = Verdict { lifetime, initial_age, windows };
         let is_said = directives.stale_while_revalidate.max(directives.stale_if_error) > Some(0);
         // Stale at once, it may still stand in where the origin can't be reached.
@@ -86,18 +87,28 @@ impl HttpRules {
 
     /// What a response is good for after its lifetime: nothing but a validation where a directive forbids it ([RFC 9111
     /// §4.2.4]); else what it says itself, or else the policy. For whom the origin fails a stale response is better than none
-    /// as long as it is kept, unless `stale-if-error` sets a shorter time.
+    /// as long as it is kept, unless `stale-if-error` sets another time. Windows count from the end of freshness; what was stale
+    /// by `late` when it came is kept as long from then.
     ///
     /// [RFC 9111 §4.2.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
-    fn windows(&self, stale: &StaleRules, status: StatusCode, directives: &Directives) -> Windows {
-        let revalidate = self.keep_stale;
+    fn windows(
+        &self,
+        stale: &StaleRules,
+        status: StatusCode,
+        directives: &Directives,
+        late: Millis,
+    ) -> Windows {
+        let revalidate = match self.keep_stale {
+            0 => 0,
+            time => time.saturating_add(late),
+        };
         if directives.forbid_stale() {
             return Windows { revalidate, ..Windows::default() };
         }
         let said = stale.said(status, directives);
         let if_error = match directives.stale_if_error {
             Some(_) => said.if_error,
-            None => said.if_error.max(self.keep_stale),
+            None => said.if_error.max(revalidate),
         };
         Windows { if_error, revalidate, ..said }
     }

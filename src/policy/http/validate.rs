@@ -127,6 +127,14 @@ pub(crate) fn merged(base: &HeaderMap, update: &HeaderMap) -> HeaderMap {
     merged
 }
 
+/// The fields of an update that the entry hasn't, although it was updated: those that a directive of the update takes for one
+/// requester's own.
+pub(crate) fn unstored(update: &HeaderMap, entry: &HeaderMap) -> HeaderMap {
+    let mut own = storable(update);
+    kept(&mut own, |name| !NEVER_UPDATED.contains(name) && !entry.contains_key(name));
+    own
+}
+
 /// Whether the 200 answer to a HEAD speaks of the stored response, whose body has `body_len` bytes ([RFC 9111 §4.3.5]):
 /// every validator that it has is the stored one, and so is its `Content-Length`. If not, the stored one is stale.
 ///

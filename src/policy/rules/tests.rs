@@ -53,12 +53,7 @@ fn every_bad_value_is_an_error_that_names_its_field() {
         (wrong(|c| c.key_headers = strings(&["a b"])), "key_headers"),
         (wrong(|c| c.credential_fields = Some(strings(&[""]))), "credential_fields"),
         (wrong(|c| c.credential_fields = Some(strings(&["*"]))), "credential_fields"),
-        (
-            wrong(|c| {
-                c.credential_fields = Some(strings(&["a*b", "a b*"]))
-            }),
-            "credential_fields",
-        ),
+        (wrong(|c| c.credential_fields = Some(strings(&["a*b", "a b*"]))), "credential_fields"),
         (wrong(|c| c.per_request_fields = Some(strings(&["x:y"]))), "per_request_fields"),
         (wrong(|c| c.session_cookies = Some(strings(&["a=b"]))), "session_cookies"),
         (wrong(|c| c.session_cookies = Some(strings(&[""]))), "session_cookies"),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, StatusCode, header, response};
 
 use super::{Target, Tiers};
+use crate::answer;
 use crate::clock::Millis;
 use crate::entry::{Entry, EntryHead};
 use crate::flight::Filled;
@@ -47,6 +48,8 @@ impl Draft {
         chunks: &[Bytes],
     ) -> Result<(Entry, Bytes), Refusal> {
         let mut headers = route.rules.stored_headers(&self.parts.headers);
+        // Where a directive or `Connection` names even `Date`, an answer has one all the same, and always the same.
+        answer::date(&mut headers, self.received);
         // A part would get another tag than its whole.
         if !headers.contains_key(header::ETAG)
             && self.parts.status != StatusCode::PARTIAL_CONTENT

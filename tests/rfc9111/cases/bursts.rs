@@ -19,19 +19,19 @@ fn shared() -> Vec<Case> {
     vec![
         case(
             "s4_a_cold_burst_is_one_request",
-            [get().times(MANY).answer(fresh().delayed(400).body("one")).body("one"), get().hit()],
+            [get().times(MANY).answer(fresh().delayed(1_000).body("one")).body("one"), get().hit()],
         ),
         case(
             "s4_a_cold_burst_for_what_is_heuristically_fresh_is_one_request",
             [
-                get().times(MANY).answer(ok().modified(864_000).delayed(400).body("one")).body("one"),
+                get().times(MANY).answer(ok().modified(864_000).delayed(1_000).body("one")).body("one"),
                 get().hit(),
             ],
         ),
         case(
             "s4_a_cold_burst_for_a_404_is_one_request",
             [
-                get().times(MANY).answer(status(404).cc("max-age=60").delayed(400).body("no")).body("no"),
+                get().times(MANY).answer(status(404).cc("max-age=60").delayed(1_000).body("no")).body("no"),
                 get().hit(),
             ],
         ),

@@ -107,6 +107,14 @@ fn queried() -> Vec<Case> {
             "rfc10008_query_is_keyed_by_its_coding",
             [query("a").answer(fresh()), query("a").with("Content-Encoding", "x-odd").answer(fresh())],
         ),
+        case(
+            "rfc10008_query_is_answered_304_and_in_part",
+            [
+                query("a").answer(fresh().tag("\"a\"").body("0123456789")),
+                query("a").with("If-None-Match", "\"a\"").hit().status(304).any_body(),
+                query("a").range("bytes=2-4").hit().status(206).body("234"),
+            ],
+        ),
         case("rfc10008_query_does_not_answer_get", [query("a").answer(fresh()), get().answer(fresh())]),
         case("rfc10008_get_does_not_answer_query", [get().answer(fresh()), query("a").answer(fresh())]),
         case(

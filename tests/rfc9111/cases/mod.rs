@@ -23,4 +23,5 @@ pub(crate) mod bursts;
 pub(crate) mod uris;
 pub(crate) mod messages;
 pub(crate) mod updates;
+pub(crate) mod late;
 pub(crate) mod status;

@@ -339,7 +339,9 @@ fn long_fields_cost_little() {
             match found {
                 Err(refusal) if is_part => assert_eq!(refusal, Refusal::RequestConditions, "{unit}"),
                 // All is read, so that the names of `private` are too many to be its own.
-                Err(refusal) => assert!(refusal == Refusal::Private && unit.starts_with('p'), "{field} {unit}"),
+                Err(refusal) => {
+                    assert!(refusal == Refusal::Private && unit.starts_with('p'), "{field} {unit}")
+                }
                 Ok(_) => assert!(!is_part, "{unit}"),
             }
             let stored = rules(&Policy::http()).stored_headers(&response.headers);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const ROUND: Duration = Duration::from_millis(300);
 
 /// Keeps `level` reads in flight for a round; reads per second and the median time of one.
-pub async fn measure<F, R>(level: usize, read: &F) -> (f64, Duration)
+pub(crate) async fn measure<F, R>(level: usize, read: &F) -> (f64, Duration)
 where
     F: Fn(usize) -> R + Clone + Send + 'static,
     R: Future<Output = bool> + Send,
@@ -41,7 +41,7 @@ where
     (per_second, *times.select_nth_unstable(middle).1)
 }
 
-pub fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -200,6 +201,31 @@ async fn a_master_that_is_cut_off_is_left_when_the_sentinels_name_another() {
     let asked = sentinel.commands().iter().filter(|parts| parts[0] == "SENTINEL").count();
     // Three lanes at first, one question after ten seconds for all of them, three lanes again.
     assert!((4..=10).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn connections_begin_with_nothing_that_the_docs_do_not_name() {
+    let server = FakeRedis::answering("$-1\r\n");
+    let sentinel = named(&server);
+    server.answer_to("AUTH", "+OK\r\n");
+    server.answer_to("SELECT", "+OK\r\n");
+    let hosts = url(&sentinel).replace("//", "//cache:secret@");
+    let store = open(&patient(hosts + "/3"));
+    store.ready().await.unwrap();
+    store.probe().await.unwrap();
+    // The lanes', the leases', the journal's.
+    eventually("all lanes", || store.pool().connections_created == 3).await;
+    drop(store.given_back(&key(1)));
+    drop(store.journal().unwrap().tail().await);
+    let names = || server.commands().into_iter().map(|parts| parts[0].clone()).collect::<BTreeSet<_>>();
+    eventually("a subscription and a tail", || {
+        let asked = server.commands().iter().filter(|parts| parts.join(" ") == "INFO memory").count();
+        names().contains("SUBSCRIBE") && asked == 1
+    })
+    .await;
+    let sent = names().into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(sent, "AUTH GET INFO PING ROLE SELECT SUBSCRIBE");
+    assert!(sentinel.commands().iter().all(|parts| parts[0] == "SENTINEL"), "{:?}", sentinel.commands());
 }
 
 /// What clients of a failover saw.

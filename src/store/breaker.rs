@@ -126,8 +126,9 @@ impl Breaker {
                     self.failures.store(0, Ordering::Relaxed);
                 }
             }
-            // The first connects are under way: that is no failure yet.
-            Err(StoreError::Unavailable) if self.store.last_error().is_none() => {}
+            // The first connects are under way, or the server's purge journal must be read before anything else: that is no
+            // failure yet. It would never be read, if those who come meanwhile had the store suspended.
+            Err(StoreError::Unavailable) if self.store.last_error().is_none() || self.is_connected() => {}
             // Others must not be kept from what answers them.
             Err(_) if self.store.answers_in_part() => {}
             Err(error) => self.failed(leave, error),
@@ -234,6 +235,10 @@ impl Breaker {
             return None;
         }
         Some(self.store.last_error().unwrap_or_else(|| self.lock().cause.clone()))
+    }
+
+    fn is_connected(&self) -> bool {
+        self.store.pool().connections_created > 0
     }
 
     fn is_round(&self, leave: Leave) -> bool {

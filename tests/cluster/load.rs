@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tower_query_cache::{MemoryConfig, Policy, QueryCache, Routes};
 
 use super::support::http::{ok, text};
+use super::support::pages::{Pages, purges_go_round};
 use super::support::site::{MINUTE, Site, stats};
 use super::support::store::config;
 use super::support::{RedisCluster, eventually, eventually_within};
@@ -103,27 +104,6 @@ fn add(tally: &Tally, one: &Tally) {
     tally.wrong.fetch_add(one.wrong.load(SeqCst), SeqCst);
 }
 
-/// A purge by one handle is heard by the other, wherever the journal is now.
-async fn purges_go_round(one: &Process, other: &Process) {
-    eventually_within(
-        Duration::from_secs(40),
-        "the journal takes a purge, and the other hears of it",
-        || async {
-            let Ok(purged) = one.cache.purge_tag("a tag that nothing has").await else { return false };
-            let heard = async || stats(&other.cache).await["journal"]["id"] == purged.id.to_string();
-            let started = Instant::now();
-            while started.elapsed() < Duration::from_secs(2) {
-                if heard().await {
-                    return true;
-                }
-                sleep(Duration::from_millis(5)).await;
-            }
-            false
-        },
-    )
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails() {
     let cluster = spawn_blocking(RedisCluster::start).await.unwrap();
@@ -154,6 +134,9 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
 
     let begun = tally.sent.load(SeqCst);
     eventually("the load is on", || tally.sent.load(SeqCst) >= begun + 500).await;
+    let pages = Pages::start(config(cluster.url())).await;
+    pages.purge_each_once().await;
+    pages.fault_begins();
     let killed = Instant::now();
     let mut cluster = cluster;
     assert_eq!(cluster.owner(JOURNAL), 1, "the node that has the purge journal is the one to be killed");
@@ -163,15 +146,18 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
     })
     .await;
     let taken_over = killed.elapsed();
-    purges_go_round(&one, &other).await;
+    purges_go_round(&[&one.cache, &other.cache]).await;
     eventually_within(Duration::from_secs(40), "hits come back", || async {
         share(&one, &tally).await > 0.95 && share(&other, &tally).await > 0.95
     })
     .await;
     let back = killed.elapsed();
+    pages.fault_ends().await;
+    pages.purge_each_once().await;
     println!("a master killed: taken over after {taken_over:?}, hits for all slots again after {back:?}");
 
     let during = tally.sent.load(SeqCst);
+    pages.fault_begins();
     let moved = Instant::now();
     let cluster = spawn_blocking(move || {
         // Slots with keys in them, from each of the masters to the next.
@@ -187,7 +173,12 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
     let (moved, during) = (moved.elapsed(), tally.sent.load(SeqCst) - during);
     stop.store(true, SeqCst);
     clients.join_all().await;
-    purges_go_round(&one, &other).await;
+    pages.fault_ends().await;
+    pages.purge_each_once().await;
+    let pages = pages.stop().await;
+    println!("{pages}");
+    pages.assert_kept();
+    purges_go_round(&[&one.cache, &other.cache]).await;
     eventually_within(Duration::from_secs(40), "hits come back again", || async {
         share(&other, &tally).await;
         share(&one, &tally).await > 0.95

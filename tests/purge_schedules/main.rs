@@ -5,7 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod history;
 mod node;
 mod processes;
 mod schedule;

@@ -10,7 +10,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tower_query_cache::{CacheTags, Policy, PurgeError, Purged, QueryCache, RedisConfig};
 
-use crate::history::{About, History};
+use crate::support::history::{About, History};
 use crate::support::http::text;
 use crate::support::proxy::Proxy;
 use crate::support::site::{Answer, MINUTE, Req, request};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::history::{About, History};
 use crate::node::Node;
 use crate::support::RedisServer;
+use crate::support::history::{About, History, Late};
 use crate::support::proxy::Fault;
 
 const SCHEDULES: u64 = 1000;
@@ -21,7 +21,7 @@ const STEPS: u64 = 40;
 
 /// How late a node may hear of another's purge: without faults; and with them: a tail is lost after 2 s, then the journal is
 /// asked, and if that can't be reached `partition_grace`, 1 s, is all that is left.
-const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+const LATE: Late = Late { calm: Duration::from_secs(1), faulty: Duration::from_secs(4) };
 
 /// What a schedule gave.
 #[derive(Default)]
@@ -73,6 +73,9 @@ async fn run(server: Arc<RedisServer>, seed: u64) -> Run {
     let history = Arc::new(History::default());
     let namespace = format!("s{seed}");
     let faulty = seed.is_multiple_of(2);
+    if faulty {
+        history.fault_begins();
+    }
     let mut nodes = Vec::new();
     for number in 0..2 + (seed % 2) as usize {
         nodes.push(Arc::new(Node::start(&server, &namespace, number, &history, faulty).await));
@@ -111,7 +114,7 @@ async fn run(server: Arc<RedisServer>, seed: u64) -> Run {
     if !faulty {
         run.delays.push(delay(&nodes, &history).await);
     }
-    if let Some(broken) = history.broken(LATE[usize::from(faulty)]) {
+    if let Some(broken) = history.broken(LATE) {
         panic!("schedule {seed}: {broken}");
     }
     (run.reads, run.hits) = history.counts();
@@ -130,7 +133,7 @@ async fn delay(nodes: &[Arc<Node>], history: &History) -> Duration {
     let (returned, mut delay) = (Instant::now(), Duration::ZERO);
     while nodes[1].read(0, false).await < last {
         delay = returned.elapsed();
-        assert!(delay < LATE[0], "it never hears of it");
+        assert!(delay < LATE.calm, "it never hears of it");
         tokio::task::yield_now().await;
     }
     delay

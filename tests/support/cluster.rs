@@ -1,5 +1,7 @@
 //! A real Redis Cluster on loopback: three masters with a replica each.
 
+use std::path::Path;
+
 use super::RedisServer;
 use super::redis::wait;
 
@@ -20,15 +22,24 @@ impl RedisCluster {
 
     /// The same with further arguments for each server.
     pub fn with_args(args: &[&str]) -> Self {
+        Self::among(None, args)
+    }
+
+    /// A Cluster that speaks TLS, also between its nodes, with these files: certificate, key and authority.
+    pub fn with_tls(files: [&Path; 3]) -> Self {
+        Self::among(Some(files), &[])
+    }
+
+    fn among(files: Option<[&Path; 3]>, args: &[&str]) -> Self {
         let own = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
         let quick = ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"];
         let args = [&own[..], &quick, args].concat();
-        let cluster = Self { nodes: (0..6).map(|_| RedisServer::with_args(&args)).collect() };
+        let cluster = Self { nodes: (0..6).map(|_| RedisServer::among(files, &args)).collect() };
         for (epoch, node) in (1..).zip(&cluster.nodes) {
             node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &format!("{epoch}")]);
         }
         for node in &cluster.nodes[1..] {
-            let port = node.port().to_string();
+            let port = node.peers_port().to_string();
             assert_eq!(cluster.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port]), "OK");
         }
         for (index, master) in cluster.nodes[..3].iter().enumerate() {
@@ -78,6 +89,13 @@ impl RedisCluster {
     pub fn url_with(&self, credentials: &str) -> String {
         let hosts: Vec<_> = self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
         format!("redis-cluster://{credentials}{}", hosts.join(","))
+    }
+
+    /// The URL for TLS.
+    pub fn tls_url(&self) -> String {
+        let hosts: Vec<_> =
+            self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.tls_port())).collect();
+        format!("rediss-cluster://{}", hosts.join(","))
     }
 
     /// All servers: the first three were made masters.

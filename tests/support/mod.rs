@@ -5,11 +5,14 @@
 pub mod certificates;
 mod cluster;
 mod fake;
+pub mod history;
 mod hoard;
 pub mod http;
 pub mod log;
 pub mod mock;
 pub mod net;
+#[cfg(feature = "redis")]
+pub mod pages;
 pub mod program;
 #[cfg(feature = "redis")]
 pub mod proxy;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -38,10 +38,20 @@ impl RedisServer {
     /// A server that speaks TLS on a port of its own, with these files: its certificate and key, and its clients'
     /// authority. It asks for no client certificate unless further arguments, such as `["--tls-auth-clients", "yes"]`,
     /// say so.
-    pub fn with_tls(files: [&std::path::Path; 3], args: &[&str]) -> Self {
-        let [cert, key, ca] = files.map(|path| path.to_str().expect("UTF-8"));
-        let tls = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca];
-        Self::on_ports(&[&tls[..], &["--tls-auth-clients", "no"], args].concat(), true)
+    pub fn with_tls(files: [&Path; 3], args: &[&str]) -> Self {
+        let tls = tls_settings(files).map(|(name, value)| [format!("--{name}"), value]).concat();
+        let tls: Vec<_> = tls.iter().map(String::as_str).collect();
+        Self::on_ports(&[&tls[..], args].concat(), true)
+    }
+
+    /// A server that speaks TLS with its like, and with clients on a port of its own, if there are files for it.
+    pub(super) fn among(files: Option<[&Path; 3]>, args: &[&str]) -> Self {
+        match files {
+            Some(files) => {
+                Self::with_tls(files, &[&["--tls-replication", "yes", "--tls-cluster", "yes"], args].concat())
+            }
+            None => Self::with_args(args),
+        }
     }
 
     fn on_ports(args: &[&str], tls: bool) -> Self {
@@ -53,7 +63,7 @@ impl RedisServer {
         let mut server = Self {
             process: None,
             port: port_for(args),
-            tls_port: tls.then(free_port),
+            tls_port: tls.then(|| port_for(args)),
             directory,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             password,
@@ -64,7 +74,7 @@ impl RedisServer {
                 return server;
             }
             server.port = port_for(args);
-            server.tls_port = tls.then(free_port);
+            server.tls_port = tls.then(|| port_for(args));
         }
         panic!("redis-server doesn't start");
     }
@@ -96,8 +106,13 @@ impl RedisServer {
         self.port
     }
 
+    /// The port by which others of its kind reach it.
+    pub fn peers_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
+    }
+
     /// The server's own directory.
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
@@ -220,6 +235,17 @@ impl Drop for RedisServer {
         self.stop();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// What a server with these files for TLS is told: its certificate and key, and its clients' authority.
+pub(super) fn tls_settings(files: [&Path; 3]) -> [(&'static str, String); 4] {
+    let [cert, key, ca] = files.map(|path| path.to_str().expect("UTF-8").to_owned());
+    [
+        ("tls-cert-file", cert),
+        ("tls-key-file", key),
+        ("tls-ca-cert-file", ca),
+        ("tls-auth-clients", "no".to_owned()),
+    ]
 }
 
 pub(super) fn free_port() -> u16 {

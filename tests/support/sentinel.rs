@@ -1,7 +1,8 @@
 //! A master, two replicas, and three sentinels that watch them.
 
 use super::RedisServer;
-use super::redis::{TRIES, call_at, free_port, wait};
+use super::redis::{TRIES, call_at, free_port, tls_settings, wait};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The name of what the sentinels watch.
@@ -16,6 +17,7 @@ pub struct Watched {
 struct Sentinel {
     process: Child,
     port: u16,
+    tls_port: Option<u16>,
     directory: std::path::PathBuf,
 }
 
@@ -23,9 +25,23 @@ impl Watched {
     /// A master that two replicas follow, with sentinels that know of each other. `sentinel` are further lines of
     /// their configuration.
     pub fn start(sentinel: &[&str]) -> Self {
-        let servers: Vec<_> =
-            (0..3).map(|_| RedisServer::with_args(&["--repl-diskless-sync-delay", "0"])).collect();
-        let master = servers[0].port().to_string();
+        Self::among(None, &[], sentinel)
+    }
+
+    /// The same with further arguments for each server.
+    pub fn with_args(args: &[&str]) -> Self {
+        Self::among(None, args, &[])
+    }
+
+    /// The same, and all speak TLS, also with each other, with these files: certificate, key and authority.
+    pub fn with_tls(files: [&Path; 3]) -> Self {
+        Self::among(Some(files), &[], &[])
+    }
+
+    fn among(files: Option<[&Path; 3]>, args: &[&str], sentinel: &[&str]) -> Self {
+        let args = [&["--repl-diskless-sync-delay", "0"], args].concat();
+        let servers: Vec<_> = (0..3).map(|_| RedisServer::among(files, &args)).collect();
+        let master = servers[0].peers_port().to_string();
         for replica in &servers[1..] {
             assert_eq!(replica.cli(&["REPLICAOF", "127.0.0.1", &master]), "OK");
         }
@@ -34,8 +50,8 @@ impl Watched {
                 .iter()
                 .all(|replica| replica.cli(&["INFO", "replication"]).contains("link_status:up"))
         });
-        let sentinels =
-            servers.iter().map(|server| Sentinel::start(server.directory(), &master, sentinel)).collect();
+        let start = |server: &RedisServer| Sentinel::start(server.directory(), &master, files, sentinel);
+        let sentinels = servers.iter().map(start).collect();
         let watched = Self { servers, sentinels };
         wait("the sentinels know each other and the replicas", || {
             watched.sentinels.iter().all(|one| {
@@ -52,6 +68,13 @@ impl Watched {
         format!("redis-sentinel://{credentials}{}/{NAME}?{query}", hosts.join(","))
     }
 
+    /// The URL for TLS.
+    pub fn tls_url(&self) -> String {
+        let ports = self.sentinels.iter().map(|one| one.tls_port.expect("sentinels with TLS"));
+        let hosts: Vec<_> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("rediss-sentinel://{}/{NAME}", hosts.join(","))
+    }
+
     /// The servers; the first was made the master.
     pub fn servers(&self) -> &[RedisServer] {
         &self.servers
@@ -66,7 +89,7 @@ impl Watched {
     pub fn master(&self) -> usize {
         let told = self.sentinels[0].cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
         let port: u16 = told.lines().last().unwrap().parse().unwrap();
-        self.servers.iter().position(|server| server.port() == port).unwrap()
+        self.servers.iter().position(|server| server.peers_port() == port).unwrap()
     }
 
     /// Stops a sentinel.
@@ -81,9 +104,9 @@ impl Watched {
 }
 
 impl Sentinel {
-    fn start(directory: &std::path::Path, master: &str, further: &[&str]) -> Self {
+    fn start(directory: &Path, master: &str, files: Option<[&Path; 3]>, further: &[&str]) -> Self {
         for _ in 0..5 {
-            let port = free_port();
+            let (port, tls_port) = (free_port(), files.map(|_| free_port()));
             let directory = directory.join(format!("sentinel-{port}"));
             std::fs::create_dir_all(&directory).unwrap();
             let file = directory.join("sentinel.conf");
@@ -95,6 +118,10 @@ impl Sentinel {
                 format!("sentinel down-after-milliseconds {NAME} 700"),
                 format!("sentinel failover-timeout {NAME} 3000"),
             ];
+            if let Some((files, port)) = files.zip(tls_port) {
+                lines.extend([format!("tls-port {port}"), "tls-replication yes".to_owned()]);
+                lines.extend(tls_settings(files).map(|(name, value)| format!("{name} {value}")));
+            }
             lines.extend(further.iter().map(|line| (*line).to_owned()));
             std::fs::write(&file, lines.join("\n") + "\n").unwrap();
             let process = Command::new("redis-server")
@@ -105,7 +132,7 @@ impl Sentinel {
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("redis-server");
-            let mut sentinel = Self { process, port, directory };
+            let mut sentinel = Self { process, port, tls_port, directory };
             for _ in 0..TRIES {
                 if !matches!(sentinel.process.try_wait(), Ok(None)) {
                     break;

@@ -23,6 +23,10 @@ pub type Req = Request<Full<Bytes>>;
 /// The service's responses.
 pub type Answer = Response<CacheBody<Full<Bytes>>>;
 
+/// An extension of a handler's response: how long it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Takes(pub Duration);
+
 /// A cached service, and how often its handler was called.
 #[derive(Clone)]
 pub struct Site {
@@ -42,7 +46,13 @@ impl Site {
         let inner = service_fn(move |request: Req| {
             counted.fetch_add(1, Ordering::SeqCst);
             let handler = Arc::clone(&handler);
-            async move { Ok::<_, Infallible>(handler(&request.into_parts().0)) }
+            async move {
+                let mut response = handler(&request.into_parts().0);
+                if let Some(Takes(time)) = response.extensions_mut().remove() {
+                    tokio::time::sleep(time).await;
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let service = ServiceBuilder::new().layer(cache.layer(routes)).service(inner);
         Self { service: BoxCloneSyncService::new(service), calls }

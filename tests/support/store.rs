@@ -46,13 +46,23 @@ pub fn documented_user(server: &RedisServer) -> String {
     server.url().replace("redis://", "redis://cache:secret@")
 }
 
-/// Makes the user of the ACL rule in the docs.
-pub fn add_documented_user(server: &RedisServer) {
+/// The ACL rule in the docs, part by part, from `on` on.
+pub fn documented_rule() -> Vec<&'static str> {
     let rule = include_str!("../../src/docs/crate.md")
         .lines()
         .find_map(|line| line.strip_prefix("ACL SETUSER cache "))
         .expect("the rule in the docs");
-    let command: Vec<&str> = ["ACL", "SETUSER", "cache"].into_iter().chain(rule.split(' ')).collect();
+    rule.split(' ').collect()
+}
+
+/// Makes the user of the ACL rule in the docs.
+pub fn add_documented_user(server: &RedisServer) {
+    add_user(server, &documented_rule());
+}
+
+/// Makes a user `cache` of this ACL rule.
+pub fn add_user(server: &RedisServer, rule: &[&str]) {
+    let command = [&["ACL", "SETUSER", "cache"], rule].concat();
     assert_eq!(server.cli(&command).trim(), "OK");
 }
 

@@ -8,6 +8,7 @@ mod support;
 mod black_hole;
 mod files;
 mod hits;
+mod many;
 mod refusals;
 
 use std::sync::Arc;

@@ -30,6 +30,7 @@ struct Scripted {
     sign: Mutex<Sign>,
     last_error: Mutex<Option<String>>,
     in_part: AtomicBool,
+    connected: AtomicBool,
     /// When probes came.
     probes: Mutex<Vec<Instant>>,
     suspensions: Mutex<Vec<bool>>,
@@ -41,6 +42,7 @@ impl Scripted {
             sign: Mutex::new(sign),
             last_error: Mutex::default(),
             in_part: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
             probes: Mutex::default(),
             suspensions: Mutex::default(),
         })
@@ -104,7 +106,10 @@ impl Store for Scripted {
     }
 
     fn pool(&self) -> PoolStatus {
-        PoolStatus::default()
+        PoolStatus {
+            connections_created: self.connected.load(Ordering::Relaxed).into(),
+            ..PoolStatus::default()
+        }
     }
 
     fn last_error(&self) -> Option<String> {
@@ -191,6 +196,17 @@ async fn while_the_first_connects_are_under_way_nothing_counts_as_a_failure() {
     }
     assert_eq!(breaker.status().state, "open");
     assert_eq!(breaker.cause().as_deref(), Some("connection: refused"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_connected_and_not_to_be_used_yet_has_not_failed() {
+    let store = Scripted::new(Sign::Life);
+    let breaker = over(&store);
+    *store.last_error.lock().unwrap() = Some("connection: broken".to_owned());
+    store.connected.store(true, Ordering::Relaxed);
+    (0..100).for_each(|_| assert!(read(&breaker, Err(&StoreError::Unavailable))));
+    (0..5).for_each(|_| assert!(read(&breaker, Err(&StoreError::Timeout))));
+    assert_eq!(breaker.status().state, "open");
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,8 +78,8 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 /// A shared tier in Redis, over a pool of lanes: connections that many requests share.
 ///
 /// Keys are named `{namespace}:v1:e:{digest}`, by the version of the entries' format and with the digest in base64url without
-/// padding; the [probe](Store::probe) reads `{namespace}:v1:probe`, which nobody sets. The commands used are `GET`, `SET … PX`, `UNLINK`, `PING`, `DBSIZE` and
-/// `INFO`, and when connecting `AUTH` or `HELLO`, `SELECT` and `CLIENT SETINFO`.
+/// padding; the [probe](Store::probe) reads `{namespace}:v1:probe`, which nobody sets. The commands used are `GET`, `SET … PX`,
+/// `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting, if the URL asks for it, `AUTH` or `HELLO`, and `SELECT`.
 ///
 /// Its [leases](Store::leases) stand under the entry's name in braces with `:l` behind, so that in a Cluster both have one
 /// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and

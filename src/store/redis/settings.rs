@@ -80,7 +80,9 @@ fn prepare(server: ConnectionInfo, config: &RedisConfig) -> Result<ConnectionInf
     if config.keepalive {
         tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
     }
-    let server = server.set_tcp_settings(tcp);
+    // `CLIENT SETINFO` would be denied to the user of the docs, with a line in `ACL LOG` for each connection.
+    let greeting = server.redis_settings().clone().set_skip_set_lib_name();
+    let server = server.set_tcp_settings(tcp).set_redis_settings(greeting);
     #[cfg(feature = "tls")]
     let server = super::tls::prepare(server, config)?;
     Ok(server)

@@ -16,7 +16,7 @@ use crate::support::proxy::Fault;
 const SCHEDULES: u64 = 1000;
 
 /// Of these at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// What a schedule begins.
 const STEPS: u64 = 40;
@@ -41,7 +41,7 @@ struct Plan {
 impl Plan {
     /// Two nodes and three, without faults and with them.
     const fn of(seed: u64, broken: Option<Break>) -> Self {
-        let (faulty, finale) = (seed.is_multiple_of(2), seed % 8 < 4);
+        let (faulty, finale) = (seed.is_multiple_of(2), seed % 16 < 4);
         Self { seed, nodes: 2 + (seed / 2 % 2) as usize, faulty, finale: faulty && finale, broken }
     }
 }
@@ -141,9 +141,12 @@ async fn run(server: Arc<RedisServer>, plan: Plan) -> Sum {
     if plan.finale {
         finale(&mut random, &nodes, &server, &namespace).await;
     }
-    let delays = settle(&nodes).await;
-    if !plan.faulty {
-        sum.delays = delays;
+    // What was struck takes its time to come back: a second or two.
+    if plan.finale || !plan.faulty {
+        let delays = settle(&nodes).await;
+        if !plan.faulty {
+            sum.delays = delays;
+        }
     }
     let broken = history.broken(LATE[usize::from(plan.faulty)]);
     if !broken.is_empty() {
@@ -259,7 +262,7 @@ async fn no_response_is_older_than_a_purge_that_returned() {
         "{SCHEDULES} schedules: {} reads, {} of them from what was stored; {} purges, {} kept for later; {} faults with two nodes, {} with three; none wrong",
         sum.reads, sum.hits, sum.purges, sum.failed, sum.faults[2], sum.faults[3],
     );
-    // Eight schedules at once share the machine: tests/purge/delay.rs holds the delay to its bounds.
+    // Many schedules at once share the machine: tests/purge/delay.rs holds the delay to its bounds.
     println!("another node knew after {median:?} (median), {late:?} (99th percentile)");
     assert!(sum.hits > sum.reads / 10 && sum.failed > 0 && sum.faults[2] > 0 && sum.faults[3] > 0);
 }

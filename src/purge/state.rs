@@ -7,6 +7,8 @@
 //! epoch, and with it every entry that was stamped in it.
 
 mod own;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 

@@ -5,6 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broken;
+mod checker;
+mod history;
 mod node;
 mod processes;
+mod random;
 mod schedule;

@@ -1,69 +1,125 @@
-//! The same between processes: each a node, reading all the while; one after the other is told to purge.
+//! The same between processes: each a node that reads and purges as its own seed says. What they record by one clock is put
+//! together and held against the promise.
 
+use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Response;
-use bytes::Bytes;
-use http_body_util::Full;
-use tokio::time::Instant;
-use tower_query_cache::{Policy, QueryCache, RedisConfig};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
+use crate::history::{About, Event, History, Moment};
+use crate::node::{Marked, Node, PAGES, Setup};
+use crate::random::Random;
+use crate::schedule::LATE;
 use crate::support::RedisServer;
-use crate::support::http::text;
-use crate::support::site::{MINUTE, Site};
 
 const PROCESSES: usize = 3;
 
-const PURGES: usize = 100;
+/// Rounds in which nothing is cut, by which the delay is measured; and rounds in which connections are.
+const ROUNDS: [usize; 2] = [60, 4];
 
-/// What makes a process a worker: the Redis, and the file that has the truth.
-const VARIABLES: [&str; 2] = ["SCHEDULES_REDIS", "SCHEDULES_TRUTH"];
+/// What a process begins in a round of either kind.
+const STEPS: [u64; 2] = [16, 150];
+
+/// What makes a process a worker: the Redis's port, and which one it is.
+const VARIABLES: [&str; 2] = ["SCHEDULES_REDIS", "SCHEDULES_WORKER"];
 
 /// Starts the lines by which a worker answers.
 const MARK: &str = "worker: ";
 
+fn say(what: &impl Serialize) {
+    println!("\n{MARK}{}", serde_json::to_string(what).unwrap());
+}
+
 /// A worker's whole life, if this process is one.
 async fn work() -> bool {
-    let [Ok(redis), Ok(truth)] = VARIABLES.map(std::env::var) else { return false };
-    let mut config = RedisConfig::new(redis);
-    config.lookup_timeout = Duration::from_secs(1);
-    let cache = QueryCache::builder().app("schedules").redis(config).build().unwrap();
-    assert!(cache.ready(MINUTE).await);
-    let truth = PathBuf::from(truth);
-    let [default, strict] = [Policy::ttl(MINUTE), Policy::ttl(MINUTE).strict()].map(|policy| {
-        let truth = truth.clone();
-        Site::new(&cache, policy, move |_| {
-            Response::new(Full::new(Bytes::from(std::fs::read(&truth).unwrap())))
-        })
-    });
-    let reading = tokio::spawn({
-        let default = default.clone();
-        async move {
-            loop {
-                default.get("/page").await;
-                tokio::task::yield_now().await;
-            }
-        }
-    });
-    println!("\n{MARK}ready");
+    let [Ok(port), Ok(number)] = VARIABLES.map(std::env::var) else { return false };
+    let number = number.parse().unwrap();
+    let history = Arc::new(History::default());
+    let setup = Setup {
+        port: port.parse().unwrap(),
+        namespace: "processes",
+        number,
+        seed: 1,
+        proxied: true,
+        broken: None,
+    };
+    let node = Arc::new(Node::start(&setup, &history).await);
+    let mut random = Random::new(number as u64);
+    say(&"ready");
     loop {
         let word = tokio::task::spawn_blocking(|| {
             let mut word = String::new();
             std::io::stdin().read_line(&mut word).map(|_| word)
         });
-        let answer = match word.await.unwrap().unwrap().trim_end() {
-            "strict" => text(strict.get("/page").await).await,
-            "default" => text(default.get("/page").await).await,
-            "purge" => cache.purge_all().await.unwrap().id.to_string(),
-            _ => break,
-        };
-        println!("\n{MARK}{answer}");
+        let word = word.await.unwrap().unwrap();
+        match word.trim_end().split_once(' ').unwrap_or((word.trim_end(), "")) {
+            ("run", cuts) => say(&run(&node, &mut random, cuts == "cuts").await),
+            ("follow", _) => {
+                node.follows().await;
+                say(&"follows");
+            }
+            // It reads the marker, which it has, all the while until that is new.
+            ("watch", _) => {
+                let watched = Moment::now();
+                say(&watched);
+                say(&node.renews(watched).await);
+            }
+            ("mark", _) => say(&node.mark().await),
+            ("know", marked) => {
+                node.knows(&serde_json::from_str(marked).unwrap()).await;
+                say(&"known");
+            }
+            ("read", _) => {
+                for page in 0..PAGES {
+                    node.read(page, false).await;
+                    node.read(page, true).await;
+                }
+                say(&"read");
+            }
+            ("tell", _) => say(&history.events()),
+            _ => return true,
+        }
     }
-    reading.abort();
-    true
+}
+
+/// A round: fills, reads, purges by tag, delays, and cuts of all connections; how many cuts there were.
+async fn run(node: &Arc<Node>, random: &mut Random, cuts: bool) -> usize {
+    let (mut work, mut cut) = (JoinSet::new(), 0);
+    for _ in 0..STEPS[usize::from(cuts)] {
+        let node = Arc::clone(node);
+        let page = random.below(PAGES as u64) as usize;
+        match random.below(20) {
+            0..15 => {
+                let strict = random.once_in(3);
+                work.spawn(async move {
+                    let _ = node.read(page, strict).await;
+                });
+            }
+            15..19 => {
+                let about = random.of(&[About::Page(page), About::Page(page), About::Pages]);
+                let soft = random.once_in(3);
+                work.spawn(async move {
+                    let _ = node.purge(about, soft).await;
+                });
+            }
+            _ if cuts => {
+                cut += 1;
+                node.proxy.as_ref().unwrap().cut();
+            }
+            _ => {}
+        }
+        sleep(Duration::from_millis(random.below(4))).await;
+    }
+    while let Some(done) = work.join_next().await {
+        done.unwrap();
+    }
+    cut
 }
 
 /// A process of its own. Dropped, it is killed.
@@ -73,30 +129,29 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(test: &str, redis: &RedisServer, truth: &Path) -> Self {
+    fn start(test: &str, redis: &RedisServer, number: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.envs(VARIABLES.into_iter().zip([redis.url(), truth.display().to_string()]));
+        command.envs(VARIABLES.into_iter().zip([redis.port().to_string(), number.to_string()]));
         let mut process = command.spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         Self { process, output }
     }
 
+    fn tell(&mut self, word: &str) {
+        self.process.stdin.as_mut().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
+    }
+
     /// What the worker answers next.
-    fn told(&mut self) -> String {
+    fn told<T: DeserializeOwned>(&mut self) -> T {
         let mut line = String::new();
         while self.output.read_line(&mut line).unwrap() > 0 {
             if let Some(told) = line.trim_end().strip_prefix(MARK) {
-                return told.to_owned();
+                return serde_json::from_str(told).unwrap();
             }
             line.clear();
         }
         panic!("the worker ended: {:?}", self.process.wait())
-    }
-
-    fn ask(&mut self, word: &str) -> String {
-        self.process.stdin.as_mut().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
-        self.told()
     }
 }
 
@@ -107,42 +162,57 @@ impl Drop for Worker {
     }
 }
 
+/// Tells all workers, and then hears all: they work at once.
+fn ask<T: DeserializeOwned + Debug>(workers: &mut [Worker], word: &str) -> Vec<T> {
+    workers.iter_mut().for_each(|worker| worker.tell(word));
+    workers.iter_mut().map(Worker::told).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_process_purges_no_other_serves() {
     if work().await {
         return;
     }
     let redis = RedisServer::start();
-    let truth = redis.directory().join("truth");
-    std::fs::write(&truth, "0").unwrap();
     let test = "processes::what_one_process_purges_no_other_serves";
-    let mut workers: Vec<_> = (0..PROCESSES).map(|_| Worker::start(test, &redis, &truth)).collect();
+    let mut workers: Vec<_> = (0..PROCESSES).map(|number| Worker::start(test, &redis, number)).collect();
     for worker in &mut workers {
-        assert_eq!(worker.told(), "ready");
+        assert_eq!(worker.told::<String>(), "ready");
     }
-    let mut delays = Vec::new();
-    for purge in 1..=PURGES {
-        let new = purge.to_string();
-        // Whoever reads it, reads it whole.
-        let next = redis.directory().join("next");
-        std::fs::write(&next, &new).unwrap();
-        std::fs::rename(&next, &truth).unwrap();
-        let own = purge % PROCESSES;
-        workers[own].ask("purge");
-        let returned = Instant::now();
-        assert_eq!(workers[own].ask("default"), new, "the process that purged");
-        let other = (own + 1) % PROCESSES;
-        while workers[other].ask("default") != new {
-            assert!(returned.elapsed() < Duration::from_secs(1), "it never hears of it");
+    let (mut delays, mut cut) = (Vec::new(), 0);
+    for round in 0..ROUNDS[0] + ROUNDS[1] {
+        let cuts = round >= ROUNDS[0];
+        let word = if cuts { "run cuts" } else { "run" };
+        cut += ask::<usize>(&mut workers, word).into_iter().sum::<usize>();
+        ask::<String>(&mut workers, "follow");
+        workers.rotate_left(1);
+        let [own, other, ..] = &mut workers[..] else { unreachable!() };
+        other.tell("watch");
+        let _: Moment = other.told();
+        own.tell("mark");
+        let marked: Marked = own.told();
+        let heard: Moment = other.told();
+        if !cuts {
+            delays.push(heard.since(marked.returned));
         }
-        delays.push(returned.elapsed());
-        for worker in &mut workers {
-            assert_eq!(worker.ask("strict"), new);
-        }
+        let know = format!("know {}", serde_json::to_string(&marked).unwrap());
+        ask::<String>(&mut workers[1..], &know);
+        ask::<String>(&mut workers, "read");
     }
-    delays.sort();
-    let (median, late) = (delays[PURGES / 2], delays[PURGES * 99 / 100]);
+    let history = History::default();
+    for events in ask::<Vec<Event>>(&mut workers, "tell") {
+        events.into_iter().for_each(|event| history.add(event));
+    }
+    let broken = history.broken(LATE[1]);
+    assert!(broken.is_empty(), "{} wrong reads: {}", broken.len(), broken[0]);
+    let ((reads, hits), purges) = (history.counts(), history.purges());
+    let failed = purges.iter().filter(|purge| !purge.ok).count();
     println!(
-        "{PURGES} purges, {PROCESSES} processes: told right after {median:?} (median), {late:?} (99th percentile)"
+        "{PROCESSES} processes: {reads} reads, {hits} of them from what was stored; {} purges, {failed} kept for later; connections cut {cut} times; none wrong",
+        purges.len(),
     );
+    delays.sort();
+    let (median, late) = (delays[delays.len() / 2], delays[delays.len() * 99 / 100]);
+    println!("told right after {median:?} (median), {late:?} (99th percentile) in {} cases", delays.len());
+    assert!(hits > reads / 10 && cut > 0);
 }

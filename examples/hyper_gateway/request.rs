@@ -10,10 +10,12 @@
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, COOKIE, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, COOKIE, HOST, MAX_FORWARDS, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+use crate::fields::without;
 
 /// An answer that needs neither the cache nor the upstream.
 #[derive(Debug)]
@@ -148,17 +150,6 @@ fn trace<B>(request: &Request<B>) -> Bytes {
     }
     text.extend_from_slice(b"\r\n");
     Bytes::from(text)
-}
-
-/// Takes a field away; the others keep their order.
-fn without(headers: &mut HeaderMap, unwanted: &HeaderName) {
-    if headers.contains_key(unwanted) {
-        let mut kept = HeaderMap::with_capacity(headers.keys_len());
-        for (name, value) in headers.iter().filter(|(name, _)| *name != unwanted) {
-            kept.append(name, value.clone());
-        }
-        *headers = kept;
-    }
 }
 
 /// Sets `Host` in its place; where there is none, in front, where it belongs.

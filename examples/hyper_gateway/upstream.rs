@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use crate::body::UpstreamBody;
 use crate::error::GatewayError;
-use crate::fields::end_to_end;
+use crate::fields::{end_to_end, without};
 use crate::informational::Relay;
 use crate::pool::Pool;
 
@@ -147,19 +147,28 @@ fn inbound(response: Response<Incoming>) -> Response<Incoming> {
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
     if parts.headers.contains_key(TRANSFER_ENCODING) {
-        let mut headers = HeaderMap::with_capacity(parts.headers.keys_len());
-        for (name, value) in &parts.headers {
-            if *name != CONTENT_LENGTH {
-                headers.append(name, value.clone());
-            }
+        without(&mut parts.headers, &CONTENT_LENGTH);
+    } else if parts.headers.contains_key(CONTENT_LENGTH) {
+        match length(&parts.headers) {
+            // In its place: `5, 5` is 5, and so are two lines of it.
+            Some(length) => drop(parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+            // Hyper has refused all but those that have no body.
+            None => without(&mut parts.headers, &CONTENT_LENGTH),
         }
-        parts.headers = headers;
-    } else if let (true, Some(length)) =
-        (parts.headers.contains_key(CONTENT_LENGTH), body.size_hint().exact())
-        && !body.is_end_stream()
-    {
-        // Hyper has taken `5, 5` for 5.
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Response::from_parts(parts, body)
+}
+
+/// What all members of all lines of `Content-Length` say, if they agree.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    let mut members =
+        headers.get_all(CONTENT_LENGTH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let first = number(members.next()?)?;
+    members.all(|member| number(member) == Some(first)).then_some(first)
+}
+
+/// Digits and nothing else.
+fn number(bytes: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(bytes.trim_ascii()).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

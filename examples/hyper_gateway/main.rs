@@ -25,6 +25,7 @@
 //! | the cache | sees every field of the request and of the response, the hop-by-hop ones too |
 //! | `upstream` | sends what the cache doesn't answer, with hop-by-hop fields removed |
 //! | `pool` | connections to the upstream; a request goes out once |
+//! | `upstream_stream` | one of them, which can be asked whether it is still open |
 //! | `upload`, `body` | the bodies of both ways, which must move on |
 //! | `response` | removes the hop-by-hop fields of what comes back, and tells of errors |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
@@ -37,6 +38,7 @@ mod fields;
 mod upstream;
 mod upload;
 mod pool;
+mod upstream_stream;
 mod body;
 mod error;
 mod response;

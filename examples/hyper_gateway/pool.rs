@@ -2,9 +2,8 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use crate::error::GatewayError;
 use crate::server::{MAX_FIELDS, MAX_HEAD};
 use crate::upload::Upload;
 use crate::upstream::Address;
+use crate::upstream_stream::{Socket, UpstreamStream};
 
 /// Connections that are kept for later requests.
 const MAX_IDLE: usize = 64;
@@ -41,16 +41,13 @@ pub(crate) struct Pool<B> {
 struct Connection<B> {
     /// What it takes requests by.
     sender: SendRequest<Upload<B>>,
-    /// Its socket by a second file descriptor, to be asked past the runtime, which may not know yet that the upstream closed it.
-    socket: Weak<std::net::TcpStream>,
+    socket: Socket,
 }
 
 impl<B> Connection<B> {
     /// Whether nothing came that wasn't asked for: neither bytes nor the end.
     fn is_quiet(&self) -> bool {
-        let Some(socket) = self.socket.upgrade() else { return false };
-        !self.sender.is_closed()
-            && matches!(socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        !self.sender.is_closed() && self.socket.is_quiet()
     }
 }
 
@@ -171,7 +168,9 @@ where
             .await
             .map_err(|_| GatewayError::ConnectTimeout)?
             .map_err(GatewayError::Connect)?;
-        let (stream, socket) = twice(stream).map_err(GatewayError::Connect)?;
+        stream.set_nodelay(true).map_err(GatewayError::Connect)?;
+        let stream = UpstreamStream::new(stream);
+        let socket = stream.socket();
         let (sender, connection) = Builder::new()
             .max_headers(MAX_FIELDS)
             .max_buf_size(MAX_HEAD)
@@ -180,14 +179,9 @@ where
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await?;
-        let socket = Arc::new(socket);
-        let weak = Arc::downgrade(&socket);
-        tokio::spawn(async move {
-            // Its error is told to the request that it concerns.
-            drop(connection.await);
-            drop(socket);
-        });
-        Ok(Connection { sender, socket: weak })
+        // Its error is told to the request that it concerns.
+        tokio::spawn(connection);
+        Ok(Connection { sender, socket })
     }
 
     /// Keeps a connection once the response on it is whole. One that is closed, by either side, isn't; nor is one on which
@@ -206,12 +200,4 @@ where
             }
         });
     }
-}
-
-/// A socket for the runtime and the same one to be asked directly. Neither ever blocks.
-fn twice(stream: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
-    stream.set_nodelay(true)?;
-    let stream = stream.into_std()?;
-    let again = stream.try_clone()?;
-    Ok((TcpStream::from_std(stream)?, again))
 }

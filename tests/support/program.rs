@@ -129,6 +129,11 @@ impl Program {
         Self { child, address, greeting, _output: Mutex::new(output) }
     }
 
+    /// How many files it has open, where the system tells it like Linux.
+    pub fn descriptors(&self) -> Option<usize> {
+        Some(std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?.count())
+    }
+
     /// Sends what Ctrl-C sends, and waits for the end.
     pub fn interrupt(mut self) -> ExitStatus {
         let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();

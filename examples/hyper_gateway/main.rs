@@ -14,10 +14,17 @@
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
 //! and those of [`CacheConfig::from_env`]; but memory holds 65,536 responses and 256 MiB unless `LRU_CACHE_SIZE` is given, for
-//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A request goes through the modules in this order:
+//! each outlives its freshness by an hour, and bodies up to 8 MB are stored.
+//!
+//! It serves 4,096 clients at a time and sends 1,024 refreshes that no client waits for, which takes some 9,400 file
+//! descriptors. Where `ulimit -n` allows fewer, both are bounded so that they suffice: 1,024 are enough for 400 clients and
+//! 128 refreshes. Clients over it wait to be accepted, and refreshes over it are left out.
+//!
+//! A request goes through the modules in this order:
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `bounds` | how many clients and refreshes the process has file descriptors for |
 //! | `server` | accepts connections, and ends them in order |
 //! | `client_stream` | a client's connection, which writes 1xx responses between hyper's bytes |
 //! | `informational` | what 1xx responses the upstream has sent, and for whom |
@@ -30,6 +37,7 @@
 //! | `response` | removes the hop-by-hop fields of what comes back, and tells of errors |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
+mod bounds;
 mod server;
 mod client_stream;
 mod informational;
@@ -54,6 +62,7 @@ use tokio::net::TcpListener;
 use tower_layer::Layer as _;
 use tower_query_cache::{BodyKey, CacheConfig, Policy, QueryCache};
 
+use self::bounds::Bounds;
 use self::server::Server;
 use self::upstream::{Address, Upstream};
 
@@ -93,6 +102,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if let (Some(redis), Some(milliseconds)) = (&mut config.redis, lookup_timeout) {
         redis.lookup_timeout = Duration::from_millis(milliseconds.into());
     }
+    let bounds = Bounds::of_process();
+    config.limits.max_orphan_fills = bounds.refreshes;
     let cache = QueryCache::from_config(config)?;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
     let listener = TcpListener::bind(&address)
@@ -110,7 +121,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("listening on http://{}, tiers: {}", listener.local_addr()?, cache.tiers());
 
     let service = cache.layer(policy()).layer(Upstream::new(upstream.clone(), upstream_patience));
-    let server = Server::new(service, upstream, client_patience);
+    let server = Server::new(service, upstream, bounds.clients, client_patience);
     tokio::select! {
         () = server.accept(listener) => {}
         _ = &mut end => {}

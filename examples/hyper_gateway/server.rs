@@ -28,8 +28,6 @@ use crate::{request, response};
 pub(crate) const MAX_FIELDS: usize = 1024;
 /// Bytes of a request's or response's head, and of what is buffered.
 pub(crate) const MAX_HEAD: usize = 512 << 10;
-/// Connections at a time. More of them wait to be accepted.
-const MAX_CONNECTIONS: usize = 4096;
 /// How long the requests that are being served at the end may take.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -52,9 +50,10 @@ where
     S::Future: Send,
     R: Body<Data = Bytes, Error = GatewayError> + Send + 'static,
 {
-    /// A server of `service`, which answers for `upstream`, to clients that do something every `patience`.
-    pub(crate) fn new(service: S, upstream: Address, patience: Duration) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    /// A server of `service`, which answers for `upstream`, to so many `clients` at a time that do something every `patience`.
+    /// More of them wait to be accepted.
+    pub(crate) fn new(service: S, upstream: Address, clients: usize, patience: Duration) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(clients));
         Arc::new(Self { service, upstream, patience, permits, ending: watch::Sender::new(false) })
     }
 

@@ -22,6 +22,8 @@ use crate::fields::without;
 pub(crate) enum Own {
     /// The request can't be served, and why.
     Refuse(StatusCode, &'static str),
+    /// `CONNECT`.
+    Tunnel,
     /// `OPTIONS` that goes no further.
     Options,
     /// `TRACE` that goes no further: the request as it came.
@@ -39,7 +41,7 @@ const fn bad(reason: &'static str) -> Own {
 /// [`Own`], what to answer where the request goes no further.
 pub(crate) fn check<B>(mut request: Request<B>, upstream: &Authority) -> Result<Request<B>, Own> {
     if request.method() == Method::CONNECT {
-        return Err(Own::Refuse(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here"));
+        return Err(Own::Tunnel);
     }
     check_coding(request.headers())?;
     let host = host(&request, upstream)?;

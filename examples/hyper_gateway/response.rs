@@ -34,11 +34,17 @@ pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>, broken: Opti
 
 /// An error in a few words, which name no address.
 pub(crate) fn failed<R: Body<Data = Bytes>>(error: &GatewayError) -> Answer<R> {
-    let mut answer = text(error.status(), &error.to_string());
-    if let GatewayError::RequestBody(_) = error {
+    let answer = text(error.status(), &error.to_string());
+    match error {
         // Where the next request begins isn't known.
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        GatewayError::RequestBody(_) => closing(answer),
+        _ => answer,
     }
+}
+
+/// The last answer on its connection.
+pub(crate) fn closing<B>(mut answer: Response<B>) -> Response<B> {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
@@ -46,6 +52,8 @@ pub(crate) fn failed<R: Body<Data = Bytes>>(error: &GatewayError) -> Answer<R> {
 pub(crate) fn own<R: Body<Data = Bytes>>(own: Own) -> Answer<R> {
     match own {
         Own::Refuse(status, reason) => text(status, reason),
+        // The client may have begun to use the tunnel: what comes next is no request.
+        Own::Tunnel => closing(text(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here")),
         Own::Options => {
             let mut answer = Response::new(Either::Left(Full::default()));
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";

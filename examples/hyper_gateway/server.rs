@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -95,11 +94,8 @@ where
             let broken = (request.version() < Version::HTTP_11).then(|| broken.clone());
             let answer = self.answer(request, &outlet, broken);
             async {
-                let mut answer = answer.await;
-                if *self.ending.borrow() {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(answer)
+                let answer = answer.await;
+                Ok::<_, Infallible>(if *self.ending.borrow() { response::closing(answer) } else { answer })
             }
         });
         let mut served = pin!(

@@ -27,6 +27,7 @@
 //! | `bounds` | how many clients and refreshes the process has file descriptors for |
 //! | `server` | accepts connections, and ends them in order |
 //! | `client_stream` | a client's connection, which writes 1xx responses between hyper's bytes |
+//! | `busy` | whether it has a request in progress |
 //! | `informational` | what 1xx responses the upstream has sent, and for whom |
 //! | `request` | checks a request; from here on its target is a path and its `Host` is right |
 //! | the cache | sees every field of the request and of the response, the hop-by-hop ones too |
@@ -39,6 +40,7 @@
 
 mod bounds;
 mod server;
+mod busy;
 mod client_stream;
 mod informational;
 mod request;

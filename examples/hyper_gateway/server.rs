@@ -1,8 +1,10 @@
 //! Clients' connections.
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,10 +19,12 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 use tower_service::Service;
 
+use crate::busy::Busy;
 use crate::client_stream::{Broken, ClientStream};
 use crate::error::GatewayError;
 use crate::informational::Outlet;
 use crate::upstream::Address;
+use crate::response::Flushed;
 use crate::{request, response};
 
 /// Field lines of a request or response. Hyper's own limit of 100 is reached by what is allowed.
@@ -76,7 +80,7 @@ where
         }
     }
 
-    /// Closes idle connections at once and the others after their answers, for which it waits a while.
+    /// Closes connections without a request in progress at once and the others after their answers, for which it waits a while.
     pub(crate) async fn end(&self) {
         self.ending.send_replace(true);
         if tokio::time::timeout(GRACE, self.ending.closed()).await.is_err() {
@@ -88,13 +92,14 @@ where
     async fn serve(&self, stream: TcpStream, mut ending: watch::Receiver<bool>) {
         // Small answers and interim ones go at once. An error comes again with the first read.
         let _ = stream.set_nodelay(true);
-        let (outlet, broken) = (Outlet::default(), Broken::default());
-        let stream = ClientStream::new(stream, outlet.clone(), broken.clone(), self.patience);
+        let (outlet, broken, busy) = (Outlet::default(), Broken::default(), Busy::default());
+        let stream = ClientStream::new(stream, outlet.clone(), broken.clone(), busy.clone(), self.patience);
         let answers = service_fn(|request: Request<Incoming>| {
             let broken = (request.version() < Version::HTTP_11).then(|| broken.clone());
-            let answer = self.answer(request, &outlet, broken);
+            let serving = busy.begin();
+            let answer = self.answer(request, &outlet);
             async {
-                let answer = answer.await;
+                let answer = answer.await.map(|body| Flushed::new(body, broken, serving));
                 Ok::<_, Infallible>(if *self.ending.borrow() { response::closing(answer) } else { answer })
             }
         });
@@ -114,7 +119,12 @@ where
             _ = served.as_mut() => return,
             _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
         }
-        let _ = served.await;
+        // A head that isn't whole is waited for no longer.
+        poll_fn(|cx| match served.as_mut().poll(cx) {
+            Poll::Pending if !busy.is_idle() => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// The answer to a request.
@@ -122,7 +132,6 @@ where
         &self,
         request: Request<Incoming>,
         outlet: &Outlet,
-        broken: Option<Broken>,
     ) -> response::Answer<R> {
         let mut request = match request::check(request, self.upstream.authority()) {
             Ok(request) => request,
@@ -135,7 +144,7 @@ where
         let answered = self.service.clone().oneshot(request).await;
         outlet.close().await;
         match answered {
-            Ok(response) => response::forward(response, broken),
+            Ok(response) => response::forward(response),
             Err(error) => response::failed(&error),
         }
     }

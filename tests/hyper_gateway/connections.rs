@@ -193,6 +193,37 @@ async fn the_end_waits_for_requests_that_are_being_served() {
 }
 
 #[tokio::test]
+async fn the_end_waits_for_no_request_that_hasnt_come() {
+    let gateway = Gateway::start().await;
+    let half = "GET /half HTTP/1.1\r\nHo";
+    let mut first = gateway.client().await;
+    first.send(half).await;
+    // What it did is known by its next: one after a whole request.
+    let mut second = gateway.client().await;
+    second.send(&post("/whole")).await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    upstream.send(EMPTY).await;
+    second.head().await;
+    second.send(half).await;
+    // And one that is being served has all the time.
+    let mut last = gateway.client().await;
+    last.send(&post("/last")).await;
+    let mut serving = gateway.accept().await;
+    serving.head().await;
+    let program = gateway.program;
+    let ended = tokio::task::spawn_blocking(move || program.interrupt());
+    for client in [&mut first, &mut second] {
+        assert_eq!(in_time(client.rest()).await, "");
+    }
+    assert!(!ended.is_finished());
+    serving.send(KEPT).await;
+    assert_eq!(last.head().await.start(), "HTTP/1.1 200 OK");
+    assert_eq!(last.rest().await, "ok");
+    assert!(in_time(ended).await.unwrap().success());
+}
+
+#[tokio::test]
 async fn a_client_may_close_its_side_before_it_has_its_answer() {
     let gateway = Gateway::start().await;
     let mut client = gateway.client().await;

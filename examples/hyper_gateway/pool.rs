@@ -14,6 +14,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::error::GatewayError;
@@ -42,12 +43,25 @@ struct Connection<B> {
     /// What it takes requests by.
     sender: SendRequest<Upload<B>>,
     socket: Socket,
+    /// The task that drives it.
+    driver: AbortHandle,
 }
 
 impl<B> Connection<B> {
     /// Whether nothing came that wasn't asked for: neither bytes nor the end.
     fn is_quiet(&self) -> bool {
         !self.sender.is_closed() && self.socket.is_quiet()
+    }
+}
+
+/// Closes a connection at once unless it is forgotten: hyper would wait until what it began to write is read.
+struct Unanswered(Option<AbortHandle>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.0 {
+            driver.abort();
+        }
     }
 }
 
@@ -111,7 +125,10 @@ where
                 Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
-            match self.answer(connection.sender.try_send_request(request), &mut moved).await? {
+            let mut unanswered = Unanswered(Some(connection.driver.clone()));
+            let answered = self.answer(connection.sender.try_send_request(request), &mut moved).await?;
+            unanswered.0 = None;
+            match answered {
                 // Without an `Upgrade` in the request there is nothing to switch to.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(GatewayError::Switched);
@@ -131,7 +148,7 @@ where
         }
     }
 
-    /// Waits for `sent`, and no longer than it may take. Dropped, it closes its connection.
+    /// Waits for `sent`, and no longer than it may take.
     async fn answer<T>(
         &self,
         sent: impl Future<Output = T>,
@@ -180,8 +197,8 @@ where
             .handshake(TokioIo::new(stream))
             .await?;
         // Its error is told to the request that it concerns.
-        tokio::spawn(connection);
-        Ok(Connection { sender, socket })
+        let driver = tokio::spawn(connection).abort_handle();
+        Ok(Connection { sender, socket, driver })
     }
 
     /// Keeps a connection once the response on it is whole. One that is closed, by either side, isn't; nor is one on which

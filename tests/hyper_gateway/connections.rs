@@ -279,6 +279,18 @@ async fn an_upload_may_take_longer_than_its_answer_while_it_moves() {
 }
 
 #[tokio::test]
+async fn an_upload_that_the_upstream_doesnt_read_is_let_go() {
+    const LENGTH: usize = 64 << 20;
+    let gateway = Gateway::start_with(&[("UPSTREAM_TIMEOUT", "1")]).await;
+    let mut client = gateway.client().await;
+    client.send(&format!("POST / HTTP/1.1\r\nHost: site\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    assert!(client.send_until_closed(LENGTH).await < LENGTH);
+    assert!(client.rest().await.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
+}
+
+#[tokio::test]
 async fn clients_that_do_nothing_are_left() {
     const LENGTH: usize = 64 << 20;
     let gateway = Gateway::start_with(&[("CLIENT_TIMEOUT", "1")]).await;

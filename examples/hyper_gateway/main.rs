@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `UPSTREAM` | none | the server behind the gateway: `http://`, a host, a port |
 //! | `ADDR` | `127.0.0.1:9110` | where to listen |
-//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head, and for each part of a body |
+//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head and each part of a body, and a client for its body's |
 //! | `CLIENT_TIMEOUT` | 30 | seconds that a client may take for its next request's head, and for reading on |
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!

@@ -19,7 +19,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::error::GatewayError;
 use crate::server::{MAX_FIELDS, MAX_HEAD};
-use crate::upload::Upload;
+use crate::upload::{Awaited, Upload};
 use crate::upstream::Address;
 use crate::upstream_stream::{Socket, UpstreamStream};
 
@@ -54,7 +54,8 @@ impl<B> Connection<B> {
     }
 }
 
-/// Closes a connection at once unless it is forgotten: hyper would wait until what it began to write is read.
+/// A connection whose answer is waited for. Dropped before that, it is closed at once: hyper would wait until all that it began
+/// to write is read.
 struct Unanswered(Option<AbortHandle>);
 
 impl Drop for Unanswered {
@@ -152,17 +153,20 @@ where
     async fn answer<T>(
         &self,
         sent: impl Future<Output = T>,
-        moved: &mut watch::Receiver<()>,
+        moved: &mut watch::Receiver<Awaited>,
     ) -> Result<T, GatewayError> {
         let mut sent = pin!(sent);
         loop {
             tokio::select! {
                 answered = &mut sent => return Ok(answered),
-                moved = timeout(self.patience, moved.changed()) => match moved {
+                changed = timeout(self.patience, moved.changed()) => match changed {
                     Ok(Ok(())) => {}
                     // All of the request is sent.
                     Ok(Err(_)) => break,
-                    Err(_) => return Err(GatewayError::Timeout),
+                    Err(_) => return Err(match *moved.borrow() {
+                        Awaited::Client => GatewayError::RequestTimeout,
+                        Awaited::Upstream => GatewayError::Timeout,
+                    }),
                 },
             }
         }

@@ -37,7 +37,7 @@ pub(crate) fn failed<R>(error: &GatewayError) -> Answer<R> {
     let answer = text(error.status(), &error.to_string());
     match error {
         // Where the next request begins isn't known.
-        GatewayError::RequestBody(_) => closing(answer),
+        GatewayError::RequestTimeout | GatewayError::RequestBody(_) => closing(answer),
         _ => answer,
     }
 }

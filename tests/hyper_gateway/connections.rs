@@ -270,11 +270,13 @@ async fn an_upload_may_take_longer_than_its_answer_while_it_moves() {
     upstream.send(EMPTY).await;
     assert_eq!(client.head().await.start(), "HTTP/1.1 200 OK");
 
-    // One that stops moving is a time-out.
+    // One that stops moving is the client's fault.
     client.send("POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 5\r\n\r\nhe").await;
     let mut upstream = gateway.accept().await;
     upstream.head().await;
-    assert_eq!(client.head().await.start(), "HTTP/1.1 504 Gateway Timeout");
+    let answer = client.head().await;
+    assert_eq!((answer.start(), answer.field("connection")), ("HTTP/1.1 408 Request Timeout", "close"));
+    assert_eq!(client.rest().await, "the request's body doesn't come in time\n");
     assert_eq!(upstream.rest().await, "he");
 }
 

@@ -9,12 +9,13 @@
 //! |---|---|---|
 //! | `UPSTREAM` | none | the server behind the gateway: `http://`, a host, a port |
 //! | `ADDR` | `127.0.0.1:9110` | where to listen |
-//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head and each part of a body, and a client for its body's |
+//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head, and either side for each part of a body |
 //! | `CLIENT_TIMEOUT` | 30 | seconds that a client may take for its next request's head, and for reading on |
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
 //! and those of [`CacheConfig::from_env`]; but memory holds 65,536 responses and 256 MiB unless `LRU_CACHE_SIZE` is given, for
-//! each outlives its freshness by an hour, and bodies up to 8 MB are stored.
+//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A head may take up to five times the time while
+//! the upstream sends 1xx responses before it.
 //!
 //! It serves 4,096 clients at a time and sends 1,024 refreshes that no client waits for, which takes some 9,400 file
 //! descriptors. Where `ulimit -n` allows fewer, both are bounded so that they suffice: 1,024 are enough for 400 clients and
@@ -65,6 +66,7 @@ use tower_layer::Layer as _;
 use tower_query_cache::{BodyKey, CacheConfig, Policy, QueryCache};
 
 use self::bounds::Bounds;
+use self::pool::longest;
 use self::server::Server;
 use self::upstream::{Address, Upstream};
 
@@ -74,6 +76,8 @@ const MAX_ENTRIES: usize = 65_536;
 const MAX_BYTES: u64 = 256 << 20;
 /// Bytes of the largest body that is stored. With its fields it must fit into a shard of memory, which has 8 MiB.
 const MAX_BODY: usize = 8_000_000;
+/// How long the cache waits for a response at the most: it takes no longer time.
+const MAX_FILL: Duration = Duration::from_secs(3600);
 /// How long Redis is waited for at the start.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -106,6 +110,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let bounds = Bounds::of_process();
     config.limits.max_orphan_fills = bounds.refreshes;
+    // The cache waits as long as the upstream may take.
+    let fill_timeout = &mut config.limits.fill_timeout;
+    *fill_timeout = (*fill_timeout).max(longest(upstream_patience)).min(MAX_FILL);
     let cache = QueryCache::from_config(config)?;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
     let listener = TcpListener::bind(&address)

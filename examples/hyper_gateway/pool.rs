@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::error::GatewayError;
+use crate::informational::Relay;
 use crate::server::{MAX_FIELDS, MAX_HEAD};
 use crate::upload::{Awaited, Upload};
 use crate::upstream::Address;
@@ -30,10 +31,18 @@ const IDLE: Duration = Duration::from_secs(4);
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// For how many times the patience, since the first interim response, others extend it.
+const INTERIM: u32 = 3;
+
+/// How long the head of a response may take in all, from the last of its request on, with all interim responses before it.
+pub(crate) const fn longest(patience: Duration) -> Duration {
+    patience.saturating_mul(INTERIM + 2)
+}
+
 /// Connections to one upstream: each serves a request at a time, and several requests one after the other.
 pub(crate) struct Pool<B> {
     address: Address,
-    /// How long the head of a response may take, from the last of its request on.
+    /// How long the head of a response may take, from the last of its request or the last interim response on.
     patience: Duration,
     idle: Mutex<Vec<Idle<B>>>,
 }
@@ -108,6 +117,9 @@ where
 {
     /// Sends a request and waits for the head of its response.
     ///
+    /// An interim response shows that the upstream is at work, so the time for the head begins anew with it, within
+    /// [`longest`]. It goes on through `relay`.
+    ///
     /// A request goes out once. Only where hyper gives it back, having written no byte of it, another connection is tried:
     /// the upstream had closed that one while it was idle.
     ///
@@ -117,10 +129,20 @@ where
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request<B>,
+        relay: Option<Relay>,
     ) -> Result<Response<Incoming>, GatewayError> {
         let (parts, body) = request.into_parts();
-        let (body, mut moved) = Upload::new(body);
+        let (body, mut moved, interim) = Upload::new(body);
         let mut request = Request::from_parts(parts, body);
+        let (first, most) = (OnceLock::new(), self.patience.saturating_mul(INTERIM));
+        hyper::ext::on_informational(&mut request, move |response| {
+            if first.get_or_init(Instant::now).elapsed() < most {
+                interim.moved();
+            }
+            if let Some(relay) = &relay {
+                relay.send(response.status(), response.headers());
+            }
+        });
         loop {
             let (mut connection, reused) = match self.take() {
                 Some(connection) => (connection, true),

@@ -23,8 +23,8 @@ use crate::busy::Busy;
 use crate::client_stream::{Broken, ClientStream};
 use crate::error::GatewayError;
 use crate::informational::Outlet;
-use crate::upstream::Address;
 use crate::response::Flushed;
+use crate::upstream::Address;
 use crate::{request, response};
 
 /// Field lines of a request or response. Hyper's own limit of 100 is reached by what is allowed.
@@ -128,11 +128,7 @@ where
     }
 
     /// The answer to a request.
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        outlet: &Outlet,
-    ) -> response::Answer<R> {
+    async fn answer(&self, request: Request<Incoming>, outlet: &Outlet) -> response::Answer<R> {
         let mut request = match request::check(request, self.upstream.authority()) {
             Ok(request) => request,
             Err(own) => return response::own(own),

@@ -26,11 +26,22 @@ pub(crate) enum Awaited {
     Upstream,
 }
 
+/// Tells of the interim responses to a request.
+#[derive(Debug)]
+pub(crate) struct Interim(watch::Sender<Awaited>);
+
+impl Interim {
+    /// One has come.
+    pub(crate) fn moved(&self) {
+        self.0.send_modify(|_| {});
+    }
+}
+
 impl<B> Upload<B> {
-    /// A body, and what changes with each frame of it. It is closed when hyper is done with the body.
-    pub(crate) fn new(body: B) -> (Self, watch::Receiver<Awaited>) {
+    /// A body, what changes with each frame of it, and by what else that changes. It is closed when hyper is done with both.
+    pub(crate) fn new(body: B) -> (Self, watch::Receiver<Awaited>, Interim) {
         let (moved, receiver) = watch::channel(Awaited::Upstream);
-        (Self { body, moved }, receiver)
+        (Self { body, moved: moved.clone() }, receiver, Interim(moved))
     }
 }
 

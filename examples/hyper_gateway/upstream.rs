@@ -99,14 +99,15 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (pool, patience) = (Arc::clone(&self.pool), self.patience);
         Box::pin(async move {
-            let response = pool.send(outbound(request)).await?;
+            let (request, relay) = outbound(request);
+            let response = pool.send(request, relay).await?;
             Ok(inbound(response).map(|body| UpstreamBody::new(body, patience)))
         })
     }
 }
 
-/// A request as it goes on the wire.
-fn outbound<B: Body>(request: Request<B>) -> Request<B> {
+/// A request as it goes on the wire, and where its interim responses go.
+fn outbound<B: Body>(request: Request<B>) -> (Request<B>, Option<Relay>) {
     let (mut parts, body) = request.into_parts();
     let mut headers = HeaderMap::with_capacity(parts.headers.keys_len() + 1);
     for (name, value) in &end_to_end(&parts.headers) {
@@ -132,13 +133,7 @@ fn outbound<B: Body>(request: Request<B>) -> Request<B> {
     parts.version = Version::HTTP_11;
     let relay = parts.extensions.remove::<Relay>();
     parts.extensions.clear();
-    let mut request = Request::from_parts(parts, body);
-    if let Some(relay) = relay {
-        hyper::ext::on_informational(&mut request, move |response| {
-            relay.send(response.status(), response.headers());
-        });
-    }
-    request
+    (Request::from_parts(parts, body), relay)
 }
 
 /// A response with one way to tell its length (RFC 9112 §6.3). Its hop-by-hop fields are still there: what they list may

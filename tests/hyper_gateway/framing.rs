@@ -212,7 +212,8 @@ async fn lengths_of_no_content_become_one_or_none() {
             (&["+5"], ""),
             (&[""], ""),
         ] {
-            let lines: String = lengths.iter().map(|length| format!("Content-Length: {length}\r\n")).collect();
+            let lines: String =
+                lengths.iter().map(|length| format!("Content-Length: {length}\r\n")).collect();
             let fields = format!("Cache-Control: no-store\r\n{lines}X-Last: 1\r\nConnection: close\r\n");
             let (_, answer, body) =
                 gateway.exchange(request, &format!("HTTP/1.1 {status}\r\n{fields}\r\n")).await;

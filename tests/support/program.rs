@@ -121,7 +121,10 @@ impl Program {
     pub fn serve_within(descriptors: usize, example: &str, variables: &[(&str, &str)]) -> Self {
         let plain = command(example, variables);
         let mut command = Command::new("sh");
-        command.args(["-c", "ulimit -n \"$1\" && exec \"$0\""]).arg(plain.get_program()).arg(descriptors.to_string());
+        command
+            .args(["-c", "ulimit -n \"$1\" && exec \"$0\""])
+            .arg(plain.get_program())
+            .arg(descriptors.to_string());
         for (name, value) in plain.get_envs() {
             match value {
                 Some(value) => command.env(name, value),

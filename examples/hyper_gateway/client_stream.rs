@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use crate::busy::Busy;
 use crate::informational::Outlet;
 
 /// A stream that writes interim responses between hyper's bytes.
@@ -30,6 +31,7 @@ pub(crate) struct ClientStream {
     /// Runs while nothing can be written.
     stall: Option<Pin<Box<Sleep>>>,
     broken: Broken,
+    busy: Busy,
 }
 
 /// Whether a body broke off that ends with its connection, as all of unknown length do for HTTP/1.0.
@@ -55,8 +57,15 @@ impl Drop for ClientStream {
 
 impl ClientStream {
     /// A stream that also writes what comes out of `outlet`, to a client that reads something every `patience`.
-    pub(crate) const fn new(stream: TcpStream, outlet: Outlet, broken: Broken, patience: Duration) -> Self {
-        Self { stream, outlet, begun: Bytes::new(), patience, stall: None, broken }
+    /// `busy` is told when all of an answer is written.
+    pub(crate) const fn new(
+        stream: TcpStream,
+        outlet: Outlet,
+        broken: Broken,
+        busy: Busy,
+        patience: Duration,
+    ) -> Self {
+        Self { stream, outlet, begun: Bytes::new(), patience, stall: None, broken, busy }
     }
 
     /// What a write gives, unless the client has read nothing for too long.
@@ -119,7 +128,10 @@ impl AsyncWrite for ClientStream {
             ready!(self.poll_begun(cx))?;
             match self.outlet.next(cx) {
                 Some(next) => self.begun = next,
-                None => return Pin::new(&mut self.stream).poll_flush(cx),
+                None => {
+                    self.busy.written();
+                    return Pin::new(&mut self.stream).poll_flush(cx);
+                }
             }
         }
     }

@@ -22,6 +22,9 @@ pub(crate) enum GatewayError {
     /// A 101 to a request that had no `Upgrade`.
     #[error("the upstream switched protocols unasked")]
     Switched,
+    /// The next part of a request's body didn't come from the client in time.
+    #[error("the request's body doesn't come in time")]
+    RequestTimeout,
     /// The client's request ended before its end.
     #[error("the request's body is broken")]
     RequestBody(#[source] hyper::Error),
@@ -40,6 +43,7 @@ impl GatewayError {
         match self {
             Self::Connect(_) | Self::Response(_) | Self::Switched => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::RequestBody(_) => StatusCode::BAD_REQUEST,
         }
     }

@@ -25,6 +25,17 @@ pub(crate) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
+/// Takes a field away; the others keep their order.
+pub(crate) fn without(headers: &mut HeaderMap, unwanted: &HeaderName) {
+    if headers.contains_key(unwanted) {
+        let mut kept = HeaderMap::with_capacity(headers.keys_len());
+        for (name, value) in headers.iter().filter(|(name, _)| *name != unwanted) {
+            kept.append(name, value.clone());
+        }
+        *headers = kept;
+    }
+}
+
 /// The fields that `Connection` lists, except those without which a message can't be read or routed.
 fn listed(headers: &HeaderMap) -> HashSet<HeaderName> {
     headers

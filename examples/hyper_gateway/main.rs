@@ -9,27 +9,39 @@
 //! |---|---|---|
 //! | `UPSTREAM` | none | the server behind the gateway: `http://`, a host, a port |
 //! | `ADDR` | `127.0.0.1:9110` | where to listen |
-//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head, and for each part of a body |
+//! | `UPSTREAM_TIMEOUT` | 60 | seconds that the upstream may take for a head, and either side for each part of a body |
 //! | `CLIENT_TIMEOUT` | 30 | seconds that a client may take for its next request's head, and for reading on |
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
 //! and those of [`CacheConfig::from_env`]; but memory holds 65,536 responses and 256 MiB unless `LRU_CACHE_SIZE` is given, for
-//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A request goes through the modules in this order:
+//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A head may take up to five times the time while
+//! the upstream sends 1xx responses before it.
+//!
+//! It serves 4,096 clients at a time and sends 1,024 refreshes that no client waits for, which takes some 9,400 file
+//! descriptors. Where `ulimit -n` allows fewer, both are bounded so that they suffice: 1,024 are enough for 400 clients and
+//! 128 refreshes. Clients over it wait to be accepted, and refreshes over it are left out.
+//!
+//! A request goes through the modules in this order:
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `bounds` | how many clients and refreshes the process has file descriptors for |
 //! | `server` | accepts connections, and ends them in order |
 //! | `client_stream` | a client's connection, which writes 1xx responses between hyper's bytes |
+//! | `busy` | whether it has a request in progress |
 //! | `informational` | what 1xx responses the upstream has sent, and for whom |
 //! | `request` | checks a request; from here on its target is a path and its `Host` is right |
 //! | the cache | sees every field of the request and of the response, the hop-by-hop ones too |
 //! | `upstream` | sends what the cache doesn't answer, with hop-by-hop fields removed |
 //! | `pool` | connections to the upstream; a request goes out once |
+//! | `upstream_stream` | one of them, which can be asked whether it is still open |
 //! | `upload`, `body` | the bodies of both ways, which must move on |
 //! | `response` | removes the hop-by-hop fields of what comes back, and tells of errors |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
+mod bounds;
 mod server;
+mod busy;
 mod client_stream;
 mod informational;
 mod request;
@@ -37,6 +49,7 @@ mod fields;
 mod upstream;
 mod upload;
 mod pool;
+mod upstream_stream;
 mod body;
 mod error;
 mod response;
@@ -52,6 +65,8 @@ use tokio::net::TcpListener;
 use tower_layer::Layer as _;
 use tower_query_cache::{BodyKey, CacheConfig, Policy, QueryCache};
 
+use self::bounds::Bounds;
+use self::pool::longest;
 use self::server::Server;
 use self::upstream::{Address, Upstream};
 
@@ -61,6 +76,8 @@ const MAX_ENTRIES: usize = 65_536;
 const MAX_BYTES: u64 = 256 << 20;
 /// Bytes of the largest body that is stored. With its fields it must fit into a shard of memory, which has 8 MiB.
 const MAX_BODY: usize = 8_000_000;
+/// How long the cache waits for a response at the most: it takes no longer time.
+const MAX_FILL: Duration = Duration::from_secs(3600);
 /// How long Redis is waited for at the start.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -91,6 +108,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if let (Some(redis), Some(milliseconds)) = (&mut config.redis, lookup_timeout) {
         redis.lookup_timeout = Duration::from_millis(milliseconds.into());
     }
+    let bounds = Bounds::of_process();
+    config.limits.max_orphan_fills = bounds.refreshes;
+    // The cache waits as long as the upstream may take.
+    let fill_timeout = &mut config.limits.fill_timeout;
+    *fill_timeout = (*fill_timeout).max(longest(upstream_patience)).min(MAX_FILL);
     let cache = QueryCache::from_config(config)?;
     let address = std::env::var("ADDR").unwrap_or_else(|_| "127.0.0.1:9110".to_owned());
     let listener = TcpListener::bind(&address)
@@ -108,7 +130,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("listening on http://{}, tiers: {}", listener.local_addr()?, cache.tiers());
 
     let service = cache.layer(policy()).layer(Upstream::new(upstream.clone(), upstream_patience));
-    let server = Server::new(service, upstream, client_patience);
+    let server = Server::new(service, upstream, bounds.clients, client_patience);
     tokio::select! {
         () = server.accept(listener) => {}
         _ = &mut end => {}

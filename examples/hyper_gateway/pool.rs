@@ -2,9 +2,8 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,12 +14,15 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::error::GatewayError;
+use crate::informational::Relay;
 use crate::server::{MAX_FIELDS, MAX_HEAD};
-use crate::upload::Upload;
+use crate::upload::{Awaited, Upload};
 use crate::upstream::Address;
+use crate::upstream_stream::{Socket, UpstreamStream};
 
 /// Connections that are kept for later requests.
 const MAX_IDLE: usize = 64;
@@ -29,10 +31,18 @@ const IDLE: Duration = Duration::from_secs(4);
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// For how many times the patience, since the first interim response, others extend it.
+const INTERIM: u32 = 3;
+
+/// How long the head of a response may take in all, from the last of its request on, with all interim responses before it.
+pub(crate) const fn longest(patience: Duration) -> Duration {
+    patience.saturating_mul(INTERIM + 2)
+}
+
 /// Connections to one upstream: each serves a request at a time, and several requests one after the other.
 pub(crate) struct Pool<B> {
     address: Address,
-    /// How long the head of a response may take, from the last of its request on.
+    /// How long the head of a response may take, from the last of its request or the last interim response on.
     patience: Duration,
     idle: Mutex<Vec<Idle<B>>>,
 }
@@ -41,16 +51,27 @@ pub(crate) struct Pool<B> {
 struct Connection<B> {
     /// What it takes requests by.
     sender: SendRequest<Upload<B>>,
-    /// Its socket by a second file descriptor, to be asked past the runtime, which may not know yet that the upstream closed it.
-    socket: Weak<std::net::TcpStream>,
+    socket: Socket,
+    /// The task that drives it.
+    driver: AbortHandle,
 }
 
 impl<B> Connection<B> {
     /// Whether nothing came that wasn't asked for: neither bytes nor the end.
     fn is_quiet(&self) -> bool {
-        let Some(socket) = self.socket.upgrade() else { return false };
-        !self.sender.is_closed()
-            && matches!(socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        !self.sender.is_closed() && self.socket.is_quiet()
+    }
+}
+
+/// A connection whose answer is waited for. Dropped before that, it is closed at once: hyper would wait until all that it began
+/// to write is read.
+struct Unanswered(Option<AbortHandle>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.0 {
+            driver.abort();
+        }
     }
 }
 
@@ -96,6 +117,9 @@ where
 {
     /// Sends a request and waits for the head of its response.
     ///
+    /// An interim response shows that the upstream is at work, so the time for the head begins anew with it, within
+    /// [`longest`]. It goes on through `relay`.
+    ///
     /// A request goes out once. Only where hyper gives it back, having written no byte of it, another connection is tried:
     /// the upstream had closed that one while it was idle.
     ///
@@ -105,16 +129,29 @@ where
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request<B>,
+        relay: Option<Relay>,
     ) -> Result<Response<Incoming>, GatewayError> {
         let (parts, body) = request.into_parts();
-        let (body, mut moved) = Upload::new(body);
+        let (body, mut moved, interim) = Upload::new(body);
         let mut request = Request::from_parts(parts, body);
+        let (first, most) = (OnceLock::new(), self.patience.saturating_mul(INTERIM));
+        hyper::ext::on_informational(&mut request, move |response| {
+            if first.get_or_init(Instant::now).elapsed() < most {
+                interim.moved();
+            }
+            if let Some(relay) = &relay {
+                relay.send(response.status(), response.headers());
+            }
+        });
         loop {
             let (mut connection, reused) = match self.take() {
                 Some(connection) => (connection, true),
                 None => (self.connect().await?, false),
             };
-            match self.answer(connection.sender.try_send_request(request), &mut moved).await? {
+            let mut unanswered = Unanswered(Some(connection.driver.clone()));
+            let answered = self.answer(connection.sender.try_send_request(request), &mut moved).await?;
+            unanswered.0 = None;
+            match answered {
                 // Without an `Upgrade` in the request there is nothing to switch to.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(GatewayError::Switched);
@@ -134,21 +171,24 @@ where
         }
     }
 
-    /// Waits for `sent`, and no longer than it may take. Dropped, it closes its connection.
+    /// Waits for `sent`, and no longer than it may take.
     async fn answer<T>(
         &self,
         sent: impl Future<Output = T>,
-        moved: &mut watch::Receiver<()>,
+        moved: &mut watch::Receiver<Awaited>,
     ) -> Result<T, GatewayError> {
         let mut sent = pin!(sent);
         loop {
             tokio::select! {
                 answered = &mut sent => return Ok(answered),
-                moved = timeout(self.patience, moved.changed()) => match moved {
+                changed = timeout(self.patience, moved.changed()) => match changed {
                     Ok(Ok(())) => {}
                     // All of the request is sent.
                     Ok(Err(_)) => break,
-                    Err(_) => return Err(GatewayError::Timeout),
+                    Err(_) => return Err(match *moved.borrow() {
+                        Awaited::Client => GatewayError::RequestTimeout,
+                        Awaited::Upstream => GatewayError::Timeout,
+                    }),
                 },
             }
         }
@@ -171,7 +211,9 @@ where
             .await
             .map_err(|_| GatewayError::ConnectTimeout)?
             .map_err(GatewayError::Connect)?;
-        let (stream, socket) = twice(stream).map_err(GatewayError::Connect)?;
+        stream.set_nodelay(true).map_err(GatewayError::Connect)?;
+        let stream = UpstreamStream::new(stream);
+        let socket = stream.socket();
         let (sender, connection) = Builder::new()
             .max_headers(MAX_FIELDS)
             .max_buf_size(MAX_HEAD)
@@ -180,14 +222,9 @@ where
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await?;
-        let socket = Arc::new(socket);
-        let weak = Arc::downgrade(&socket);
-        tokio::spawn(async move {
-            // Its error is told to the request that it concerns.
-            drop(connection.await);
-            drop(socket);
-        });
-        Ok(Connection { sender, socket: weak })
+        // Its error is told to the request that it concerns.
+        let driver = tokio::spawn(connection).abort_handle();
+        Ok(Connection { sender, socket, driver })
     }
 
     /// Keeps a connection once the response on it is whole. One that is closed, by either side, isn't; nor is one on which
@@ -206,12 +243,4 @@ where
             }
         });
     }
-}
-
-/// A socket for the runtime and the same one to be asked directly. Neither ever blocks.
-fn twice(stream: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
-    stream.set_nodelay(true)?;
-    let stream = stream.into_std()?;
-    let again = stream.try_clone()?;
-    Ok((TcpStream::from_std(stream)?, again))
 }

@@ -10,16 +10,20 @@
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, COOKIE, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, COOKIE, HOST, MAX_FORWARDS, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+use crate::fields::without;
 
 /// An answer that needs neither the cache nor the upstream.
 #[derive(Debug)]
 pub(crate) enum Own {
     /// The request can't be served, and why.
     Refuse(StatusCode, &'static str),
+    /// `CONNECT`.
+    Tunnel,
     /// `OPTIONS` that goes no further.
     Options,
     /// `TRACE` that goes no further: the request as it came.
@@ -37,7 +41,7 @@ const fn bad(reason: &'static str) -> Own {
 /// [`Own`], what to answer where the request goes no further.
 pub(crate) fn check<B>(mut request: Request<B>, upstream: &Authority) -> Result<Request<B>, Own> {
     if request.method() == Method::CONNECT {
-        return Err(Own::Refuse(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here"));
+        return Err(Own::Tunnel);
     }
     check_coding(request.headers())?;
     let host = host(&request, upstream)?;
@@ -148,17 +152,6 @@ fn trace<B>(request: &Request<B>) -> Bytes {
     }
     text.extend_from_slice(b"\r\n");
     Bytes::from(text)
-}
-
-/// Takes a field away; the others keep their order.
-fn without(headers: &mut HeaderMap, unwanted: &HeaderName) {
-    if headers.contains_key(unwanted) {
-        let mut kept = HeaderMap::with_capacity(headers.keys_len());
-        for (name, value) in headers.iter().filter(|(name, _)| *name != unwanted) {
-            kept.append(name, value.clone());
-        }
-        *headers = kept;
-    }
 }
 
 /// Sets `Host` in its place; where there is none, in front, where it belongs.

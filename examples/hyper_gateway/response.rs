@@ -11,17 +11,17 @@ use http_body_util::{Either, Full};
 use hyper::ext::ReasonPhrase;
 use pin_project_lite::pin_project;
 
+use crate::busy::Serving;
 use crate::client_stream::Broken;
 use crate::error::GatewayError;
 use crate::fields::end_to_end;
 use crate::request::Own;
 
-/// The body of every answer.
-pub(crate) type Answer<R> = Response<Either<Full<Bytes>, Flushed<R>>>;
+/// What a client gets: a few words, or what comes from the cache or the upstream.
+pub(crate) type Answer<R> = Response<Either<Full<Bytes>, R>>;
 
-/// A response of the cache or of the upstream, without the fields of the upstream's connection. If its body breaks off,
-/// `broken` is told.
-pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>, broken: Option<Broken>) -> Answer<R> {
+/// A response of the cache or of the upstream, without the fields of the upstream's connection.
+pub(crate) fn forward<R>(response: Response<R>) -> Answer<R> {
     let (mut parts, body) = response.into_parts();
     parts.headers = end_to_end(&parts.headers);
     parts.version = Version::HTTP_11;
@@ -29,23 +29,31 @@ pub(crate) fn forward<R: Body<Data = Bytes>>(response: Response<R>, broken: Opti
         // A reason that nobody gave isn't made up.
         parts.extensions.insert(ReasonPhrase::from_static(b""));
     }
-    Response::from_parts(parts, Either::Right(Flushed { body, error: None, broken }))
+    Response::from_parts(parts, Either::Right(body))
 }
 
 /// An error in a few words, which name no address.
-pub(crate) fn failed<R: Body<Data = Bytes>>(error: &GatewayError) -> Answer<R> {
-    let mut answer = text(error.status(), &error.to_string());
-    if let GatewayError::RequestBody(_) = error {
+pub(crate) fn failed<R>(error: &GatewayError) -> Answer<R> {
+    let answer = text(error.status(), &error.to_string());
+    match error {
         // Where the next request begins isn't known.
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        GatewayError::RequestTimeout | GatewayError::RequestBody(_) => closing(answer),
+        _ => answer,
     }
+}
+
+/// The last answer on its connection.
+pub(crate) fn closing<B>(mut answer: Response<B>) -> Response<B> {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
 /// An answer that the gateway gives by itself.
-pub(crate) fn own<R: Body<Data = Bytes>>(own: Own) -> Answer<R> {
+pub(crate) fn own<R>(own: Own) -> Answer<R> {
     match own {
         Own::Refuse(status, reason) => text(status, reason),
+        // The client may have begun to use the tunnel: what comes next is no request.
+        Own::Tunnel => closing(text(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here")),
         Own::Options => {
             let mut answer = Response::new(Either::Left(Full::default()));
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
@@ -60,7 +68,7 @@ pub(crate) fn own<R: Body<Data = Bytes>>(own: Own) -> Answer<R> {
     }
 }
 
-fn text<R: Body<Data = Bytes>>(status: StatusCode, reason: &str) -> Answer<R> {
+fn text<R>(status: StatusCode, reason: &str) -> Answer<R> {
     let mut answer = Response::new(Either::Left(Full::from(format!("{reason}\n"))));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -78,6 +86,14 @@ pin_project! {
         body: R,
         error: Option<R::Error>,
         broken: Option<Broken>,
+        serving: Serving,
+    }
+}
+
+impl<R: Body> Flushed<R> {
+    /// The body of the answer that `serving` is for. If it breaks off, `broken` is told.
+    pub(crate) const fn new(body: R, broken: Option<Broken>, serving: Serving) -> Self {
+        Self { body, error: None, broken, serving }
     }
 }
 

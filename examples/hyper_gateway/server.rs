@@ -1,13 +1,14 @@
 //! Clients' connections.
 
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,9 +19,11 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 use tower_service::Service;
 
+use crate::busy::Busy;
 use crate::client_stream::{Broken, ClientStream};
 use crate::error::GatewayError;
 use crate::informational::Outlet;
+use crate::response::Flushed;
 use crate::upstream::Address;
 use crate::{request, response};
 
@@ -28,8 +31,6 @@ use crate::{request, response};
 pub(crate) const MAX_FIELDS: usize = 1024;
 /// Bytes of a request's or response's head, and of what is buffered.
 pub(crate) const MAX_HEAD: usize = 512 << 10;
-/// Connections at a time. More of them wait to be accepted.
-const MAX_CONNECTIONS: usize = 4096;
 /// How long the requests that are being served at the end may take.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -52,9 +53,10 @@ where
     S::Future: Send,
     R: Body<Data = Bytes, Error = GatewayError> + Send + 'static,
 {
-    /// A server of `service`, which answers for `upstream`, to clients that do something every `patience`.
-    pub(crate) fn new(service: S, upstream: Address, patience: Duration) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    /// A server of `service`, which answers for `upstream`, to so many `clients` at a time that do something every `patience`.
+    /// More of them wait to be accepted.
+    pub(crate) fn new(service: S, upstream: Address, clients: usize, patience: Duration) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(clients));
         Arc::new(Self { service, upstream, patience, permits, ending: watch::Sender::new(false) })
     }
 
@@ -78,7 +80,7 @@ where
         }
     }
 
-    /// Closes idle connections at once and the others after their answers, for which it waits a while.
+    /// Closes connections without a request in progress at once and the others after their answers, for which it waits a while.
     pub(crate) async fn end(&self) {
         self.ending.send_replace(true);
         if tokio::time::timeout(GRACE, self.ending.closed()).await.is_err() {
@@ -90,17 +92,15 @@ where
     async fn serve(&self, stream: TcpStream, mut ending: watch::Receiver<bool>) {
         // Small answers and interim ones go at once. An error comes again with the first read.
         let _ = stream.set_nodelay(true);
-        let (outlet, broken) = (Outlet::default(), Broken::default());
-        let stream = ClientStream::new(stream, outlet.clone(), broken.clone(), self.patience);
+        let (outlet, broken, busy) = (Outlet::default(), Broken::default(), Busy::default());
+        let stream = ClientStream::new(stream, outlet.clone(), broken.clone(), busy.clone(), self.patience);
         let answers = service_fn(|request: Request<Incoming>| {
             let broken = (request.version() < Version::HTTP_11).then(|| broken.clone());
-            let answer = self.answer(request, &outlet, broken);
+            let serving = busy.begin();
+            let answer = self.answer(request, &outlet);
             async {
-                let mut answer = answer.await;
-                if *self.ending.borrow() {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(answer)
+                let answer = answer.await.map(|body| Flushed::new(body, broken, serving));
+                Ok::<_, Infallible>(if *self.ending.borrow() { response::closing(answer) } else { answer })
             }
         });
         let mut served = pin!(
@@ -119,16 +119,16 @@ where
             _ = served.as_mut() => return,
             _ = ending.wait_for(|ending| *ending) => served.as_mut().graceful_shutdown(),
         }
-        let _ = served.await;
+        // A head that isn't whole is waited for no longer.
+        poll_fn(|cx| match served.as_mut().poll(cx) {
+            Poll::Pending if !busy.is_idle() => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// The answer to a request.
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        outlet: &Outlet,
-        broken: Option<Broken>,
-    ) -> response::Answer<R> {
+    async fn answer(&self, request: Request<Incoming>, outlet: &Outlet) -> response::Answer<R> {
         let mut request = match request::check(request, self.upstream.authority()) {
             Ok(request) => request,
             Err(own) => return response::own(own),
@@ -140,7 +140,7 @@ where
         let answered = self.service.clone().oneshot(request).await;
         outlet.close().await;
         match answered {
-            Ok(response) => response::forward(response, broken),
+            Ok(response) => response::forward(response),
             Err(error) => response::failed(&error),
         }
     }

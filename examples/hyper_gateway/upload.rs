@@ -13,15 +13,35 @@ pin_project! {
     pub(crate) struct Upload<B> {
         #[pin]
         body: B,
-        moved: watch::Sender<()>,
+        moved: watch::Sender<Awaited>,
+    }
+}
+
+/// Who is to do something for a request to move on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Awaited {
+    /// The client, to send more of the body.
+    Client,
+    /// The upstream, to read more of it or to answer.
+    Upstream,
+}
+
+/// Tells of the interim responses to a request.
+#[derive(Debug)]
+pub(crate) struct Interim(watch::Sender<Awaited>);
+
+impl Interim {
+    /// One has come.
+    pub(crate) fn moved(&self) {
+        self.0.send_modify(|_| {});
     }
 }
 
 impl<B> Upload<B> {
-    /// A body, and what changes with each frame of it. It is closed when hyper is done with the body.
-    pub(crate) fn new(body: B) -> (Self, watch::Receiver<()>) {
-        let (moved, receiver) = watch::channel(());
-        (Self { body, moved }, receiver)
+    /// A body, what changes with each frame of it, and by what else that changes. It is closed when hyper is done with both.
+    pub(crate) fn new(body: B) -> (Self, watch::Receiver<Awaited>, Interim) {
+        let (moved, receiver) = watch::channel(Awaited::Upstream);
+        (Self { body, moved: moved.clone() }, receiver, Interim(moved))
     }
 }
 
@@ -35,9 +55,11 @@ impl<B: Body> Body for Upload<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let polled = this.body.poll_frame(cx);
-        if polled.is_ready() {
-            this.moved.send_replace(());
-        }
+        let awaited = if polled.is_ready() { Awaited::Upstream } else { Awaited::Client };
+        this.moved.send_if_modified(|before| {
+            *before = awaited;
+            polled.is_ready()
+        });
         polled
     }
 

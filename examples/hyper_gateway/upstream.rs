@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use crate::body::UpstreamBody;
 use crate::error::GatewayError;
-use crate::fields::end_to_end;
+use crate::fields::{end_to_end, without};
 use crate::informational::Relay;
 use crate::pool::Pool;
 
@@ -99,14 +99,15 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (pool, patience) = (Arc::clone(&self.pool), self.patience);
         Box::pin(async move {
-            let response = pool.send(outbound(request)).await?;
+            let (request, relay) = outbound(request);
+            let response = pool.send(request, relay).await?;
             Ok(inbound(response).map(|body| UpstreamBody::new(body, patience)))
         })
     }
 }
 
-/// A request as it goes on the wire.
-fn outbound<B: Body>(request: Request<B>) -> Request<B> {
+/// A request as it goes on the wire, and where its interim responses go.
+fn outbound<B: Body>(request: Request<B>) -> (Request<B>, Option<Relay>) {
     let (mut parts, body) = request.into_parts();
     let mut headers = HeaderMap::with_capacity(parts.headers.keys_len() + 1);
     for (name, value) in &end_to_end(&parts.headers) {
@@ -132,13 +133,7 @@ fn outbound<B: Body>(request: Request<B>) -> Request<B> {
     parts.version = Version::HTTP_11;
     let relay = parts.extensions.remove::<Relay>();
     parts.extensions.clear();
-    let mut request = Request::from_parts(parts, body);
-    if let Some(relay) = relay {
-        hyper::ext::on_informational(&mut request, move |response| {
-            relay.send(response.status(), response.headers());
-        });
-    }
-    request
+    (Request::from_parts(parts, body), relay)
 }
 
 /// A response with one way to tell its length (RFC 9112 §6.3). Its hop-by-hop fields are still there: what they list may
@@ -147,19 +142,28 @@ fn inbound(response: Response<Incoming>) -> Response<Incoming> {
     let (mut parts, body) = response.into_parts();
     parts.version = Version::HTTP_11;
     if parts.headers.contains_key(TRANSFER_ENCODING) {
-        let mut headers = HeaderMap::with_capacity(parts.headers.keys_len());
-        for (name, value) in &parts.headers {
-            if *name != CONTENT_LENGTH {
-                headers.append(name, value.clone());
-            }
+        without(&mut parts.headers, &CONTENT_LENGTH);
+    } else if parts.headers.contains_key(CONTENT_LENGTH) {
+        match length(&parts.headers) {
+            // In its place: `5, 5` is 5, and so are two lines of it.
+            Some(length) => drop(parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+            // Hyper has refused all but those that have no body.
+            None => without(&mut parts.headers, &CONTENT_LENGTH),
         }
-        parts.headers = headers;
-    } else if let (true, Some(length)) =
-        (parts.headers.contains_key(CONTENT_LENGTH), body.size_hint().exact())
-        && !body.is_end_stream()
-    {
-        // Hyper has taken `5, 5` for 5.
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Response::from_parts(parts, body)
+}
+
+/// What all members of all lines of `Content-Length` say, if they agree.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    let mut members =
+        headers.get_all(CONTENT_LENGTH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let first = number(members.next()?)?;
+    members.all(|member| number(member) == Some(first)).then_some(first)
+}
+
+/// Digits and nothing else.
+fn number(bytes: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(bytes.trim_ascii()).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

@@ -193,6 +193,37 @@ async fn the_end_waits_for_requests_that_are_being_served() {
 }
 
 #[tokio::test]
+async fn the_end_waits_for_no_request_that_hasnt_come() {
+    let gateway = Gateway::start().await;
+    let half = "GET /half HTTP/1.1\r\nHo";
+    let mut first = gateway.client().await;
+    first.send(half).await;
+    // What it did is known by its next: one after a whole request.
+    let mut second = gateway.client().await;
+    second.send(&post("/whole")).await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    upstream.send(EMPTY).await;
+    second.head().await;
+    second.send(half).await;
+    // And one that is being served has all the time.
+    let mut last = gateway.client().await;
+    last.send(&post("/last")).await;
+    let mut serving = gateway.accept().await;
+    serving.head().await;
+    let program = gateway.program;
+    let ended = tokio::task::spawn_blocking(move || program.interrupt());
+    for client in [&mut first, &mut second] {
+        assert_eq!(in_time(client.rest()).await, "");
+    }
+    assert!(!ended.is_finished());
+    serving.send(KEPT).await;
+    assert_eq!(last.head().await.start(), "HTTP/1.1 200 OK");
+    assert_eq!(last.rest().await, "ok");
+    assert!(in_time(ended).await.unwrap().success());
+}
+
+#[tokio::test]
 async fn a_client_may_close_its_side_before_it_has_its_answer() {
     let gateway = Gateway::start().await;
     let mut client = gateway.client().await;
@@ -239,12 +270,26 @@ async fn an_upload_may_take_longer_than_its_answer_while_it_moves() {
     upstream.send(EMPTY).await;
     assert_eq!(client.head().await.start(), "HTTP/1.1 200 OK");
 
-    // One that stops moving is a time-out.
+    // One that stops moving is the client's fault.
     client.send("POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 5\r\n\r\nhe").await;
     let mut upstream = gateway.accept().await;
     upstream.head().await;
-    assert_eq!(client.head().await.start(), "HTTP/1.1 504 Gateway Timeout");
+    let answer = client.head().await;
+    assert_eq!((answer.start(), answer.field("connection")), ("HTTP/1.1 408 Request Timeout", "close"));
+    assert_eq!(client.rest().await, "the request's body doesn't come in time\n");
     assert_eq!(upstream.rest().await, "he");
+}
+
+#[tokio::test]
+async fn an_upload_that_the_upstream_doesnt_read_is_let_go() {
+    const LENGTH: usize = 64 << 20;
+    let gateway = Gateway::start_with(&[("UPSTREAM_TIMEOUT", "1")]).await;
+    let mut client = gateway.client().await;
+    client.send(&format!("POST / HTTP/1.1\r\nHost: site\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    assert!(client.send_until_closed(LENGTH).await < LENGTH);
+    assert!(client.rest().await.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
 }
 
 #[tokio::test]

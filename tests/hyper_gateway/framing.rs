@@ -194,6 +194,41 @@ async fn lengths_that_agree_become_one() {
 }
 
 #[tokio::test]
+async fn lengths_of_no_content_become_one_or_none() {
+    let gateway = Gateway::start().await;
+    let conditional = "GET /none HTTP/1.1\r\nHost: site\r\nIf-None-Match: \"a\"\r\n\r\n";
+    for (request, status) in [
+        ("HEAD /none HTTP/1.1\r\nHost: site\r\n\r\n", "200 OK"),
+        (conditional, "304 Not Modified"),
+        ("POST /none HTTP/1.1\r\nHost: site\r\n\r\n", "204 No Content"),
+    ] {
+        for (lengths, one) in [
+            (&["5", "5"][..], "5"),
+            (&["5, 5"], "5"),
+            (&["0", "0,0"], "0"),
+            (&["5", "6"], ""),
+            (&["5, 6"], ""),
+            (&["5", "x"], ""),
+            (&["+5"], ""),
+            (&[""], ""),
+        ] {
+            let lines: String =
+                lengths.iter().map(|length| format!("Content-Length: {length}\r\n")).collect();
+            let fields = format!("Cache-Control: no-store\r\n{lines}X-Last: 1\r\nConnection: close\r\n");
+            let (_, answer, body) =
+                gateway.exchange(request, &format!("HTTP/1.1 {status}\r\n{fields}\r\n")).await;
+            assert_eq!(answer.start(), format!("HTTP/1.1 {status}"));
+            let one = if request.starts_with("HEAD") { one } else { "" };
+            assert_eq!(
+                (answer.field("content-length"), answer.field("x-last"), body.as_str()),
+                (one, "1", ""),
+                "{status} {lengths:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_response_gives_502() {
     let gateway = Gateway::start().await;
     for response in [
@@ -202,6 +237,7 @@ async fn what_is_no_response_gives_502() {
         "HTTP/1.1 200 OK\r\nContent-Le",
         "no HTTP at all\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nab",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n",

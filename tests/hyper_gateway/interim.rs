@@ -69,6 +69,46 @@ async fn a_flood_of_interim_responses_is_bounded() {
 }
 
 #[tokio::test]
+async fn interim_responses_extend_the_wait_for_the_head() {
+    let gateway = Gateway::start_with(&[("UPSTREAM_TIMEOUT", "2")]).await;
+    for request in [GET, "POST /interim HTTP/1.0\r\n\r\n"] {
+        let mut client = gateway.client().await;
+        client.send(request).await;
+        let mut upstream = gateway.accept().await;
+        upstream.head().await;
+        let mut ticks = tokio::time::interval(Duration::from_millis(400));
+        for _ in 0..8 {
+            ticks.tick().await;
+            upstream.send("HTTP/1.1 102 Processing\r\n\r\n").await;
+            if request == GET {
+                assert_eq!(client.head().await.start(), "HTTP/1.1 102 Processing");
+            }
+        }
+        upstream.send(EMPTY).await;
+        assert!(client.head().await.start().ends_with(" 200 OK"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn interim_responses_extend_the_wait_for_the_head_up_to_a_bound() {
+    let gateway = Gateway::start_with(&[("UPSTREAM_TIMEOUT", "1")]).await;
+    let mut client = gateway.client().await;
+    client.send("POST /never HTTP/1.1\r\nHost: site\r\n\r\n").await;
+    let mut upstream = gateway.accept().await;
+    upstream.head().await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(400));
+    let last = loop {
+        ticks.tick().await;
+        upstream.send("HTTP/1.1 102 Processing\r\n\r\n").await;
+        let head = client.head().await;
+        if head.start() != "HTTP/1.1 102 Processing" {
+            break head;
+        }
+    };
+    assert_eq!(last.start(), "HTTP/1.1 504 Gateway Timeout");
+}
+
+#[tokio::test]
 async fn expect_gets_its_continue_once_and_what_comes_after_it() {
     let gateway = Gateway::start().await;
     let mut client = gateway.client().await;

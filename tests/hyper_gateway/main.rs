@@ -6,6 +6,7 @@ mod support;
 
 mod wire;
 
+mod bounds;
 mod connections;
 mod fields;
 mod framing;

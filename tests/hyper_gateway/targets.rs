@@ -98,6 +98,20 @@ async fn there_are_no_tunnels_and_no_codings_but_chunked() {
     }
 }
 
+/// A client may send into its tunnel before it knows that there is none.
+#[tokio::test]
+async fn what_comes_after_a_refused_connect_is_no_request() {
+    let gateway = Gateway::start().await;
+    let tunneled = "GET /tunneled HTTP/1.1\r\nHost: site\r\n\r\n";
+    let (answer, rest) =
+        gateway.refused(&format!("CONNECT site:80 HTTP/1.1\r\nHost: site:80\r\n\r\n{tunneled}")).await;
+    assert_eq!((answer.start(), answer.field("connection")), ("HTTP/1.1 501 Not Implemented", "close"));
+    assert_eq!(rest, "there are no tunnels here\n");
+    // The first thing that the upstream sees comes later.
+    let (got, _, _) = gateway.exchange("POST /next HTTP/1.1\r\nHost: site\r\n\r\n", EMPTY).await;
+    assert_eq!(got.start(), "POST /next HTTP/1.1");
+}
+
 #[tokio::test]
 async fn max_forwards_is_counted_down_on_options_and_trace() {
     let gateway = Gateway::start().await;

@@ -27,6 +27,14 @@ impl Gateway {
         Self::start_with(&[]).await
     }
 
+    /// A gateway that may have so many files open.
+    pub(crate) async fn start_within(descriptors: usize) -> Self {
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", upstream.local_addr().unwrap());
+        let program = Program::serve_within(descriptors, "hyper_gateway", &[("UPSTREAM", &url)]);
+        Self { program, upstream }
+    }
+
     /// A gateway with further variables.
     pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -113,7 +113,30 @@ impl Program {
     /// Starts an example on a free loopback port and waits until it listens.
     pub fn serve(example: &str, argument: Option<&Path>, variables: &[(&str, &str)]) -> Self {
         let mut command = command(example, variables);
-        command.env("ADDR", "127.0.0.1:0").args(argument).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(argument);
+        Self::start(example, command)
+    }
+
+    /// Starts an example that may open so many files, as [`serve`](Self::serve) does.
+    pub fn serve_within(descriptors: usize, example: &str, variables: &[(&str, &str)]) -> Self {
+        let plain = command(example, variables);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "ulimit -n \"$1\" && exec \"$0\""])
+            .arg(plain.get_program())
+            .arg(descriptors.to_string());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        Self::start(example, command)
+    }
+
+    fn start(example: &str, mut command: Command) -> Self {
+        command.env("ADDR", "127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (sender, output) = channel();
@@ -127,6 +150,11 @@ impl Program {
             panic!("{example} doesn't listen: {greeting:?} {:?}", child.wait());
         };
         Self { child, address, greeting, _output: Mutex::new(output) }
+    }
+
+    /// How many files it has open, where the system tells it like Linux.
+    pub fn descriptors(&self) -> Option<usize> {
+        Some(std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?.count())
     }
 
     /// Sends what Ctrl-C sends, and waits for the end.

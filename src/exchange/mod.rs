@@ -20,6 +20,7 @@ use crate::body::CacheBody;
 use crate::drive::{Miss, Turn};
 use crate::entry::Entry;
 use crate::fallback::Fallback;
+use crate::flight::is_error;
 use crate::policy::Stale;
 use crate::policy::http::request::{Ask, Reuse};
 use crate::policy::http::{combine, range};
@@ -144,9 +145,15 @@ impl<S, P> Miss<S, P> {
         if found.is_none() && !self.unanswered {
             found = self.look_up().await;
         }
-        let part = mem::replace(&mut self.target, whole);
-        self.partial = found.is_some() || part.stale.is_some();
-        self.stale_part = part.stale;
+        let stale = mem::replace(&mut self.target, whole).stale;
+        if let Some(part) = found.as_ref().or(stale.as_ref())
+            && self.is_outdated(part)
+        {
+            self.shared.tiers.forget(part);
+            return None;
+        }
+        self.partial = found.is_some() || stale.is_some();
+        self.stale_part = stale;
         let entry = found.filter(|entry| ask.reuse(entry, self.shared.clock.now()) == Reuse::Fresh)?;
         range::select(&self.head.method, &self.head.headers, &entry)?;
         if in_memory {
@@ -155,6 +162,18 @@ impl<S, P> Miss<S, P> {
             self.route.stats.hit_shared()
         }
         Some(self.answer(&entry, How::Hit))
+    }
+
+    /// Whether the whole that is known is newer than a part, and not sure to be of the same representation: the most recent of
+    /// two responses is used ([RFC 9111 §4]). Another process may have stored it.
+    ///
+    /// [RFC 9111 §4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
+    fn is_outdated(&self, part: &Entry) -> bool {
+        self.target.stale.as_ref().is_some_and(|whole| {
+            whole.stored_at >= part.stored_at
+                && !is_error(whole.status)
+                && !combine::share_validator(&whole.origin_fields(), &part.headers)
+        })
     }
 
     /// The stale part that would answer the request, if the origin can't.

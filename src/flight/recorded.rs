@@ -142,7 +142,7 @@ impl Context {
                 return Err(Refusal::MinUses);
             }
             if self.is_part(draft) {
-                return self.commit_part(draft, chunks);
+                return self.commit_part(draft, chunks).inspect(|filled| self.overtake_whole(&filled.entry));
             }
             tiers.commit(&self.route, &self.target, &self.head, draft, chunks, self.held.as_ref())
         };

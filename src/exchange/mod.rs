@@ -182,14 +182,16 @@ impl<S, P> Miss<S, P> {
         range::select(&self.head.method, &self.head.headers, &part).is_some().then_some(part)
     }
 
-    /// Looks in memory for a part of what the request is for all of.
+    /// Looks in memory for a part of what the request is for all of. It needn't be fresh: the origin is asked for the rest of
+    /// this very representation.
     fn find_part(&mut self) {
         if self.head.method != Method::GET || self.target.stale.is_some() {
             return;
         }
         let (tiers, primary) = (&self.shared.tiers, self.target.primary.part());
         let now = self.shared.clock.now();
-        let found = tiers.recall(&self.route, primary, &self.head.headers, now, self.trust).ok();
+        let found = tiers.recall(&self.route, primary, &self.head.headers, now, self.trust);
+        let found = found.map_or_else(|target| target.stale, Some);
         self.partial = found.is_some();
         let rules = &self.route.rules;
         self.incomplete = found.filter(|part| {

@@ -81,6 +81,24 @@ fn completed() -> Vec<Case> {
             "s3_4_a_chunked_rest_completes",
             [rest(piece(5, 9).framed(Framing::Chunked)).status(200).body(WHOLE), whole()],
         ),
+        case(
+            "s3_4_the_rest_completes_a_stale_part",
+            [
+                get().range("bytes=0-4").answer(piece(0, 4).with("Age", "100")),
+                rest(piece(5, 9)).status(200).body(WHOLE).absent("Content-Range"),
+                whole().age(0..=10),
+            ],
+        )
+        .in_memory(),
+        case(
+            "s3_4_a_200_in_place_of_the_rest_replaces_a_stale_part",
+            [
+                get().range("bytes=0-4").answer(piece(0, 4).with("Age", "100")),
+                rest(fresh().tag("\"b\"").body("other")).status(200).body("other"),
+                get().hit().status(200).body("other"),
+            ],
+        )
+        .in_memory(),
         over(
             "s3_4_the_newer_fields_count",
             [

@@ -120,7 +120,8 @@ impl Context {
         }
         let declared = declared_length(parts).ok()?;
         let limit = self.route.rules.max_body;
-        let (mut recording, pieces) = Recording::new(body, declared, limit, &self.shared.recordings);
+        let (recording, pieces) = Recording::new(body, declared, limit, &self.shared.recordings);
+        let mut recording = recording.without_trailers(true);
         // The client gets the whole.
         drop(pieces);
         let Step::End(_) = self.last_step(&mut recording, started).await else { return None };

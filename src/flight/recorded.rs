@@ -42,7 +42,8 @@ impl Context {
     ) {
         answer::date(&mut parts.headers, draft.received);
         let limit = self.route.rules.max_body;
-        let (mut recording, pieces) = Recording::new(body, draft.declared, limit, &self.shared.recordings);
+        let (recording, pieces) = Recording::new(body, draft.declared, limit, &self.shared.recordings);
+        let mut recording = recording.without_trailers(self.route.rules.http.is_some());
         let length = recording.length();
         let streamed = |reservation| CacheBody::streamed(pieces, length, reservation);
 
@@ -86,6 +87,9 @@ impl Context {
                     parts.status = StatusCode::NOT_MODIFIED;
                     conditional::strip_content(&mut parts.headers);
                     CacheBody::whole(Bytes::new())
+                } else if recording.has_trailers() {
+                    recording.send_last(last);
+                    streamed(recording.reservation())
                 } else {
                     CacheBody::whole(entry.body.clone())
                 };

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
 use tower::util::BoxCloneSyncService;
 use tower::{Service as _, ServiceBuilder, ServiceExt as _, service_fn};
-use tower_query_cache::{CacheBody, LimitsConfig, Policy, QueryCache};
+use tower_query_cache::{CacheBody, LimitsConfig, Policy, QueryCache, RequestBody};
 
 type Fault = &'static str;
 type Script = Response<Scripted<Fault>>;
@@ -32,6 +32,17 @@ fn service(cache: &QueryCache, policy: Policy, responses: impl IntoIterator<Item
         async move { Ok::<_, Infallible>(response) }
     });
     BoxCloneSyncService::new(ServiceBuilder::new().layer(cache.layer(policy)).service(origin))
+}
+
+/// A service under `Policy::http` that gives one response, fresh for a minute.
+fn under_http(mut response: Script) -> Service {
+    response.headers_mut().insert("cache-control", "max-age=60".parse().unwrap());
+    let response = Arc::new(Mutex::new(Some(response)));
+    let origin = service_fn(move |_: Request<RequestBody<Empty<Bytes>>>| {
+        let response = response.lock().unwrap().take().expect("no further call");
+        async move { Ok::<_, Infallible>(response) }
+    });
+    BoxCloneSyncService::new(ServiceBuilder::new().layer(cache().layer(Policy::http())).service(origin))
 }
 
 fn cache() -> QueryCache {
@@ -133,6 +144,55 @@ async fn trailers_come_through_and_nothing_is_stored() {
         assert_eq!(body.trailers(), Some(&trailers));
         assert_eq!(body.to_bytes(), "data");
     }
+}
+
+/// RFC 9111 §3.1: they may be discarded, and are no header fields.
+#[tokio::test(start_paused = true)]
+async fn under_http_trailers_are_for_the_first_client_alone() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-check", "1".parse().unwrap());
+    for (streamed, declared) in [(false, None), (true, None), (false, Some("4")), (true, Some("4"))] {
+        let (acts, body) = scripted();
+        let response = Response::new(body);
+        let service = under_http(match declared {
+            Some(length) => declaring(response, length),
+            None => response,
+        });
+        let mut caller = task::spawn(service.clone().oneshot(get("/")));
+        if streamed {
+            assert_pending!(caller.poll());
+            tokio::task::yield_now().await;
+        }
+        acts.send(Act::Data("data")).unwrap();
+        acts.send(Act::Trailers(trailers.clone())).unwrap();
+        let response = caller.await.unwrap();
+        assert_eq!(cache_status(&response), "tower-query-cache; fwd=uri-miss; fwd-status=200; stored");
+        let mut body = Box::pin(response.into_body());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "data");
+        if declared.is_some() {
+            assert_hit(fetch(&service, "/").await, "data").await;
+        }
+        assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
+        let hit = fetch(&service, "/").await;
+        assert!(!hit.headers().contains_key("x-check"));
+        let hit = hit.into_body().collect().await.unwrap();
+        assert_eq!(hit.trailers(), None);
+        assert_eq!(hit.to_bytes(), "data");
+        drop(acts);
+        assert!(body.frame().await.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_make_no_lie_about_the_length_true() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-check", "1".parse().unwrap());
+    let acts = [Act::Data("data"), Act::Trailers(trailers.clone())];
+    let response = fetch(&under_http(declaring(ready(acts), "5")), "/").await;
+    assert!(cache_status(&response).ends_with("; detail=length-mismatch"), "{}", cache_status(&response));
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers(), Some(&trailers));
+    assert_eq!(body.to_bytes(), "data");
 }
 
 #[tokio::test(start_paused = true)]

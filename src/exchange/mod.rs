@@ -20,6 +20,7 @@ use crate::body::CacheBody;
 use crate::drive::{Miss, Turn};
 use crate::entry::Entry;
 use crate::fallback::Fallback;
+use crate::flight::is_error;
 use crate::policy::Stale;
 use crate::policy::http::request::{Ask, Reuse};
 use crate::policy::http::{combine, range};
@@ -144,9 +145,15 @@ impl<S, P> Miss<S, P> {
         if found.is_none() && !self.unanswered {
             found = self.look_up().await;
         }
-        let part = mem::replace(&mut self.target, whole);
-        self.partial = found.is_some() || part.stale.is_some();
-        self.stale_part = part.stale;
+        let stale = mem::replace(&mut self.target, whole).stale;
+        if let Some(part) = found.as_ref().or(stale.as_ref())
+            && self.is_outdated(part)
+        {
+            self.shared.tiers.forget(part);
+            return None;
+        }
+        self.partial = found.is_some() || stale.is_some();
+        self.stale_part = stale;
         let entry = found.filter(|entry| ask.reuse(entry, self.shared.clock.now()) == Reuse::Fresh)?;
         range::select(&self.head.method, &self.head.headers, &entry)?;
         if in_memory {
@@ -157,20 +164,34 @@ impl<S, P> Miss<S, P> {
         Some(self.answer(&entry, How::Hit))
     }
 
+    /// Whether the whole that is known is newer than a part, and not sure to be of the same representation: the most recent of
+    /// two responses is used ([RFC 9111 §4]). Another process may have stored it.
+    ///
+    /// [RFC 9111 §4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
+    fn is_outdated(&self, part: &Entry) -> bool {
+        self.target.stale.as_ref().is_some_and(|whole| {
+            whole.stored_at >= part.stored_at
+                && !is_error(whole.status)
+                && !combine::share_validator(&whole.origin_fields(), &part.headers)
+        })
+    }
+
     /// The stale part that would answer the request, if the origin can't.
     fn stale_part(&mut self) -> Option<Arc<Entry>> {
         let part = self.stale_part.take()?;
         range::select(&self.head.method, &self.head.headers, &part).is_some().then_some(part)
     }
 
-    /// Looks in memory for a part of what the request is for all of.
+    /// Looks in memory for a part of what the request is for all of. It needn't be fresh: the origin is asked for the rest of
+    /// this very representation.
     fn find_part(&mut self) {
         if self.head.method != Method::GET || self.target.stale.is_some() {
             return;
         }
         let (tiers, primary) = (&self.shared.tiers, self.target.primary.part());
         let now = self.shared.clock.now();
-        let found = tiers.recall(&self.route, primary, &self.head.headers, now, self.trust).ok();
+        let found = tiers.recall(&self.route, primary, &self.head.headers, now, self.trust);
+        let found = found.map_or_else(|target| target.stale, Some);
         self.partial = found.is_some();
         let rules = &self.route.rules;
         self.incomplete = found.filter(|part| {

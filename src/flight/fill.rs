@@ -107,7 +107,13 @@ where
                 Ok(Err(panic)) => break Failure::Panic(panic),
                 Err(_) => break Failure::Own(context.timed_out()),
             };
-            match context.settle(&parts) {
+            let settled = context.settle(&parts);
+            match &settled {
+                Settled::Record(_) => context.overtake_part(&parts, None),
+                Settled::Refused(refusal) => context.overtake_part(&parts, Some(*refusal)),
+                _ => {}
+            }
+            match settled {
                 Settled::Record(draft) => {
                     return context.record(parts, body, draft, started, lead, first).await;
                 }

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header, response};
+use http::{Method, Response, StatusCode, header, response};
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::head::declared_length;
+use super::head::{declared_length, is_answer, is_error};
 use super::record::{Recording, Step};
 use super::settle::Update;
 use super::{Context, Filled};
@@ -21,8 +21,9 @@ use crate::entry::Entry;
 use crate::policy::Refusal;
 use crate::policy::http::combine::{self, Combined, combine};
 use crate::policy::http::range;
+use crate::policy::http::request::Ask;
 use crate::route::RequestHead;
-use crate::store::Draft;
+use crate::store::{Draft, Target};
 
 impl Context {
     /// Whether the response is a part.
@@ -45,8 +46,8 @@ impl Context {
         if let Some(asked) = self.head.headers.get(header::RANGE) {
             draft.parts.headers.insert(header::RANGE, asked.clone());
         }
-        let (tiers, primary) = (&self.shared.tiers, self.target.primary.part());
-        let target = tiers.target(&self.route, primary, &self.head.headers);
+        let tiers = &self.shared.tiers;
+        let target = self.part_target();
         if let Some(stored) = tiers.peek(&target.key)
             && let Some(both) =
                 combine((&answer::stored_fields(&stored), &stored.body), (&draft.parts.headers, &body))
@@ -62,6 +63,50 @@ impl Context {
         tiers.commit(&self.route, &target, &self.head, &draft, chunks, None)
     }
 
+    /// Where the part of what the request is for stands.
+    fn part_target(&self) -> Target {
+        self.shared.tiers.target(&self.route, self.target.primary.part(), &self.head.headers)
+    }
+
+    /// Lets go of a whole that a stored part has overtaken: of two responses the most recent is used ([RFC 9111 §4]), and the
+    /// whole would answer first. Under one strong validator there is nothing to choose between.
+    ///
+    /// [RFC 9111 §4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
+    pub(super) fn overtake_whole(&self, part: &Entry) {
+        let tiers = &self.shared.tiers;
+        let whole = tiers.peek(&self.target.key).or_else(|| self.target.stale.clone());
+        if let Some(whole) = whole
+            && part.status == StatusCode::PARTIAL_CONTENT
+            && !combine::share_validator(&whole.origin_fields(), &part.headers)
+        {
+            tiers.forget(&whole);
+        }
+    }
+
+    /// Lets go of a part that an answer of the origin has overtaken, stored or not, as
+    /// [`overtake_whole`](Self::overtake_whole) does of a whole. What is only the requester's own says nothing about the part.
+    pub(super) fn overtake_part(&self, answer: &response::Parts, refusal: Option<Refusal>) {
+        if self.route.rules.http.is_none() {
+            return;
+        }
+        let overtakes = match refusal {
+            None => !is_error(answer.status),
+            Some(_) => {
+                let ask = Ask::of(&self.head.headers);
+                let is_own = ask.authorization || ask.no_store || answer.status == StatusCode::NOT_MODIFIED;
+                self.head.method == Method::GET && !is_own && is_answer(answer.status)
+            }
+        };
+        let planned = || self.plan.as_ref().and_then(|plan| plan.part.clone());
+        let part = self.shared.tiers.peek(&self.part_target().key).or_else(planned);
+        if let Some(part) = part
+            && overtakes
+            && !combine::share_validator(&part.headers, &answer.headers)
+        {
+            self.shared.tiers.forget(&part);
+        }
+    }
+
     /// Takes what was missing of a part, and stores the whole. `None`: it doesn't fit.
     pub(super) async fn complete<R: Body<Data = Bytes>>(
         &self,
@@ -75,7 +120,8 @@ impl Context {
         }
         let declared = declared_length(parts).ok()?;
         let limit = self.route.rules.max_body;
-        let (mut recording, pieces) = Recording::new(body, declared, limit, &self.shared.recordings);
+        let (recording, pieces) = Recording::new(body, declared, limit, &self.shared.recordings);
+        let mut recording = recording.without_trailers(true);
         // The client gets the whole.
         drop(pieces);
         let Step::End(_) = self.last_step(&mut recording, started).await else { return None };

@@ -39,6 +39,10 @@ pub(crate) struct Recording<R: Body<Data = Bytes>> {
     bytes: usize,
     limit: usize,
     declared: Option<u64>,
+    /// Whether a body that ends with trailers is whole without them.
+    ends_with_trailers: bool,
+    /// The trailers that ended it, held back as the last frame is.
+    trailers: Option<Frame<Bytes>>,
     client: UnboundedSender<Piece<R>>,
     reservation: Arc<Reservation>,
 }
@@ -58,10 +62,25 @@ impl<R: Body<Data = Bytes>> Recording<R> {
             bytes: 0,
             limit,
             declared,
+            ends_with_trailers: false,
+            trailers: None,
             client,
             reservation: Reservation::new(budget),
         };
         (recording, pieces)
+    }
+
+    /// A body that ends with trailers is whole without them ([RFC 9111 §3.1]): they go to the client alone.
+    ///
+    /// [RFC 9111 §3.1]: https://www.rfc-editor.org/rfc/rfc9111#section-3.1
+    pub(crate) const fn without_trailers(mut self, discard: bool) -> Self {
+        self.ends_with_trailers = discard;
+        self
+    }
+
+    /// Whether the body has ended with trailers, which the client hasn't had yet.
+    pub(crate) const fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
     }
 
     /// Whether the body may have more for the client, though all that is stored has come.
@@ -111,6 +130,10 @@ impl<R: Body<Data = Bytes>> Recording<R> {
 
     fn frame(&mut self, frame: Frame<Bytes>, cx: &mut Context<'_>) -> Step {
         let Some(data) = frame.data_ref() else {
+            if self.ends_with_trailers && frame.is_trailers() {
+                self.trailers = Some(frame);
+                return self.end(None);
+            }
             self.send(Piece::Frame(Ok(frame)));
             return self.refuse(Refusal::Trailers);
         };
@@ -145,6 +168,10 @@ impl<R: Body<Data = Bytes>> Recording<R> {
             Ok(Poll::Ready(None)) => self.end(Some(frame)),
             // What may still come, such as trailers, is the client's; the body stays open for it.
             Ok(Poll::Pending) => Step::End(Some(frame)),
+            Ok(Poll::Ready(Some(Ok(next)))) if self.ends_with_trailers && next.is_trailers() => {
+                self.trailers = Some(next);
+                self.end(Some(frame))
+            }
             Ok(Poll::Ready(Some(next))) => {
                 let refusal = match &next {
                     Ok(next) if next.is_trailers() => Refusal::Trailers,
@@ -166,9 +193,7 @@ impl<R: Body<Data = Bytes>> Recording<R> {
     fn end(&mut self, last: Option<Frame<Bytes>>) -> Step {
         self.body = None;
         if self.declared.is_some_and(|declared| declared != self.bytes as u64) {
-            if let Some(frame) = last {
-                self.send(Piece::Frame(Ok(frame)));
-            }
+            self.send_last(last);
             return Step::Refused(Refusal::LengthMismatch);
         }
         Step::End(last)
@@ -185,9 +210,9 @@ impl<R: Body<Data = Bytes>> Recording<R> {
         self.client.send(piece).ok();
     }
 
-    /// Sends the frame that was held back until the response was committed.
-    pub(crate) fn send_last(&self, last: Option<Frame<Bytes>>) {
-        if let Some(frame) = last {
+    /// Sends what was held back until the response was committed.
+    pub(crate) fn send_last(&mut self, last: Option<Frame<Bytes>>) {
+        for frame in last.into_iter().chain(self.trailers.take()) {
             self.send(Piece::Frame(Ok(frame)));
         }
     }

@@ -42,7 +42,8 @@ impl Context {
     ) {
         answer::date(&mut parts.headers, draft.received);
         let limit = self.route.rules.max_body;
-        let (mut recording, pieces) = Recording::new(body, draft.declared, limit, &self.shared.recordings);
+        let (recording, pieces) = Recording::new(body, draft.declared, limit, &self.shared.recordings);
+        let mut recording = recording.without_trailers(self.route.rules.http.is_some());
         let length = recording.length();
         let streamed = |reservation| CacheBody::streamed(pieces, length, reservation);
 
@@ -86,6 +87,9 @@ impl Context {
                     parts.status = StatusCode::NOT_MODIFIED;
                     conditional::strip_content(&mut parts.headers);
                     CacheBody::whole(Bytes::new())
+                } else if recording.has_trailers() {
+                    recording.send_last(last);
+                    streamed(recording.reservation())
                 } else {
                     CacheBody::whole(entry.body.clone())
                 };
@@ -142,7 +146,7 @@ impl Context {
                 return Err(Refusal::MinUses);
             }
             if self.is_part(draft) {
-                return self.commit_part(draft, chunks);
+                return self.commit_part(draft, chunks).inspect(|filled| self.overtake_whole(&filled.entry));
             }
             tiers.commit(&self.route, &self.target, &self.head, draft, chunks, self.held.as_ref())
         };

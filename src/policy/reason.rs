@@ -122,7 +122,7 @@ reasons! {
         Streaming => "streaming",
         /// The body is over the policy's `max_body`.
         TooLarge => "too-large",
-        /// The body ended with trailers.
+        /// The body ended with trailers, under `Policy::ttl`.
         Trailers => "trailers",
         /// The body broke.
         BodyError => "body-error",

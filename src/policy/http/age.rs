@@ -8,13 +8,16 @@ use super::freshness::date;
 use crate::clock::Millis;
 use crate::policy::directives::delta_seconds;
 
-/// The age that `Age` tells, milliseconds: the first member of the first line, 0 if that isn't a number ([RFC 9111 §5.1]).
+/// The age that `Age` tells, milliseconds: the first member, 0 if that isn't a number ([RFC 9111 §5.1]). Empty ones don't
+/// count ([RFC 9110 §5.6.1.2]).
 ///
+/// [RFC 9110 §5.6.1.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1.2
 /// [RFC 9111 §5.1]: https://www.rfc-editor.org/rfc/rfc9111#section-5.1
 pub(in crate::policy) fn age_value(headers: &HeaderMap) -> Millis {
-    let line = headers.get(AGE).map(|value| value.as_bytes()).unwrap_or_default();
-    let first = line.split(|byte| *byte == b',').next().unwrap_or_default();
-    delta_seconds(first.trim_ascii()).unwrap_or(0).saturating_mul(1000)
+    let lines = headers.get_all(AGE).into_iter();
+    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let first = members.map(<[u8]>::trim_ascii).find(|member| !member.is_empty());
+    first.and_then(delta_seconds).unwrap_or(0).saturating_mul(1000)
 }
 
 /// The corrected initial age, milliseconds: the greater of what the clocks say and what `Age` says, whose time counts from
@@ -38,9 +41,9 @@ mod tests {
     /// 2001-09-09T01:46:40Z
     const NOW: Millis = 1_000_000_000_000;
 
-    /// RFC 9111 §5.1 and §1.2.2.
+    /// RFC 9111 §5.1 and §1.2.2, RFC 9110 §5.6.1.2.
     #[test]
-    fn age_is_the_first_member_of_the_first_line() {
+    fn age_is_the_first_member_that_is_not_empty() {
         for (lines, seconds) in [
             (&[][..], 0),
             (&["7"], 7),
@@ -51,7 +54,14 @@ mod tests {
             (&["7", "9"], 7),
             (&["x", "9"], 0),
             (&["x, 9"], 0),
-            (&[", 9"], 0),
+            (&[", 9"], 9),
+            (&[" ,\t, 9, 7"], 9),
+            (&["", "9"], 9),
+            (&[" ,", ",9"], 9),
+            (&[", x, 9"], 0),
+            (&["", "x", "9"], 0),
+            (&[","], 0),
+            (&["", " "], 0),
             (&["-7"], 0),
             (&["+7"], 0),
             (&["7.5"], 0),

@@ -72,8 +72,13 @@ pub(crate) fn complete_length(part: &HeaderMap, length: usize) -> Option<u64> {
 
 /// Whether a newer 206 answer can be one more part of the same representation, by its fields alone.
 pub(crate) fn is_of_same(stored: &HeaderMap, newer: &HeaderMap) -> bool {
-    let validator = strong_validator(stored);
-    validator.is_some() && validator == strong_validator(newer) && received_part(newer, 1).is_some()
+    share_validator(stored, newer) && received_part(newer, 1).is_some()
+}
+
+/// Whether two answers are sure to be of one representation: both have the same strong validator.
+pub(crate) fn share_validator(one: &HeaderMap, other: &HeaderMap) -> bool {
+    let validator = strong_validator(one);
+    validator.is_some() && validator == strong_validator(other)
 }
 
 /// `Range` and `If-Range` of the request that would complete a part of `length` bytes: what is missing at its one end, if

@@ -25,6 +25,8 @@ fn values() -> Vec<Case> {
         ("quotes_are_ignored", true, "\"100\""),
         ("parameters_are_ignored", true, "100;x=y"),
         ("an_empty_value_is_ignored", true, ""),
+        ("an_empty_first_member_is_skipped", false, ", 100"),
+        ("empty_members_alone_are_ignored", true, " , ,"),
         ("over_2_to_the_31", false, "2147483649"),
         ("over_2_to_the_64", false, "18446744073709551617"),
     ];
@@ -40,6 +42,7 @@ fn values() -> Vec<Case> {
             "s5_1_age_the_first_line_counts_if_it_is_high",
             fresh().with("Age", "100").with("Age", "10"),
         ),
+        not_reused("s5_1_age_an_empty_first_line_is_skipped", fresh().with("Age", "").with("Age", "100")),
         not_reused("s5_1_age_counts_against_s_maxage", ok().cc("s-maxage=60").with("Age", "100")),
         not_reused("s5_1_age_counts_against_expires", ok().with("Expires", "{+60}").with("Age", "100")),
     ]);

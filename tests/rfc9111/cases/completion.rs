@@ -7,7 +7,7 @@ use crate::case::{Case, Check, Step, case, get, head};
 pub(super) const WHOLE: &str = "0123456789";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [completed(), not_completed(), combined()].concat()
+    [completed(), not_completed(), overtaken(), combined()].concat()
 }
 
 /// `first..=last` under `"a"`.
@@ -81,6 +81,24 @@ fn completed() -> Vec<Case> {
             "s3_4_a_chunked_rest_completes",
             [rest(piece(5, 9).framed(Framing::Chunked)).status(200).body(WHOLE), whole()],
         ),
+        case(
+            "s3_4_the_rest_completes_a_stale_part",
+            [
+                get().range("bytes=0-4").answer(piece(0, 4).with("Age", "100")),
+                rest(piece(5, 9)).status(200).body(WHOLE).absent("Content-Range"),
+                whole().age(0..=10),
+            ],
+        )
+        .in_memory(),
+        case(
+            "s3_4_a_200_in_place_of_the_rest_replaces_a_stale_part",
+            [
+                get().range("bytes=0-4").answer(piece(0, 4).with("Age", "100")),
+                rest(fresh().tag("\"b\"").body("other")).status(200).body("other"),
+                get().hit().status(200).body("other"),
+            ],
+        )
+        .in_memory(),
         over(
             "s3_4_the_newer_fields_count",
             [
@@ -200,6 +218,43 @@ fn not_completed() -> Vec<Case> {
         over(
             "s3_3_a_part_answers_only_if_cached_for_itself",
             [get().cc("only-if-cached").range("bytes=1-2").hit().status(206).body("12")],
+        ),
+    ]
+}
+
+/// What the origin answered in the place of a part, though it isn't stored: RFC 9111 §4.
+fn overtaken() -> Vec<Case> {
+    let unstored = |answer: Answer| get().cc("no-cache").answer(answer);
+    let asks = || get().range("bytes=0-4");
+    let gone = || asks().after(100).answer(part("bbbbbbbbbb", 0, 4, "\"b\"")).status(206).body("bbbbb");
+    let kept = || asks().hit_of(1).status(206).body("01234");
+    vec![
+        over(
+            "s4_a_200_in_place_of_the_rest_that_is_not_stored_overtakes_the_part",
+            [rest(ok().cc("no-store").tag("\"b\"").body("other")).status(200).body("other"), gone()],
+        ),
+        over("s4_a_404_in_place_of_the_rest_overtakes_the_part", [rest(status(404)).status(404), gone()]),
+        over("s4_a_404_overtakes_a_part", [unstored(status(404)).status(404), gone()]),
+        over("s4_a_410_overtakes_a_part", [unstored(status(410)).status(410), gone()]),
+        over(
+            "s4_a_200_that_is_not_stored_overtakes_a_part",
+            [unstored(ok().cc("no-store").tag("\"b\"").body("other")).status(200), gone()],
+        ),
+        over(
+            "s4_a_206_that_is_not_stored_overtakes_a_part",
+            [
+                asks().cc("no-cache").answer(part("bbbbbbbbbb", 0, 4, "\"b\"").cc("no-store")).body("bbbbb"),
+                gone(),
+            ],
+        ),
+        over(
+            "s4_a_200_of_its_tag_leaves_a_part",
+            [unstored(ok().cc("no-store").tag("\"a\"").body(WHOLE)).status(200), kept()],
+        ),
+        over("s4_a_503_leaves_a_part", [unstored(status(503)).status(503), kept()]),
+        over(
+            "s4_what_one_requester_may_not_have_leaves_a_part",
+            [get().with("Authorization", "Basic YTpi").answer(status(404)).status(404), kept()],
         ),
     ]
 }

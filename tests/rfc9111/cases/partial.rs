@@ -1,10 +1,10 @@
 //! Parts that were stored as parts: RFC 9111 §3.3 and §3.4, RFC 9110 §15.3.7.
 
-use crate::answer::{Answer, Framing, fresh, status};
+use crate::answer::{Answer, Framing, fresh, ok, status};
 use crate::case::{Case, Check, case, get, head};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [reuse(), refused(), combined()].concat()
+    [reuse(), refused(), combined(), newest()].concat()
 }
 
 /// `first..=last` of `whole` under a tag, fresh.
@@ -289,6 +289,86 @@ fn combined() -> Vec<Case> {
                     .status(200)
                     .body(WHOLE),
                 get().hit().body(WHOLE).status(200),
+            ],
+        ),
+    ]
+}
+
+/// Of a part and a whole that aren't of one representation, the one that came last answers: RFC 9111 §4.
+fn newest() -> Vec<Case> {
+    let old = || ok().cc("max-age=3600").body(WHOLE);
+    let new = || status(206).cc("max-age=3600").with("Content-Range", "bytes 0-4/10").body("abcde");
+    let asks = || get().range("bytes=0-4");
+    let then = || part("bbbbbbbbbb", 0, 4, "\"b\"");
+    let once = |tag: &str| ok().cc("max-age=1").tag(tag);
+    vec![
+        case(
+            "s4_a_part_lets_go_of_an_older_whole",
+            [
+                get().answer(old()),
+                asks().cc("no-cache").after(1100).answer(new()).status(206).body("abcde"),
+                asks().hit().status(206).body("abcde"),
+                get().answer(fresh().body("abcdefghij")).status(200),
+            ],
+        )
+        .alone(),
+        case(
+            "s4_a_part_lets_go_of_an_older_whole_of_another_tag",
+            [
+                get().answer(fresh().tag("\"a\"").body(WHOLE)),
+                asks().cc("no-cache").answer(then()).status(206).body("bbbbb"),
+                asks().hit().status(206).body("bbbbb"),
+            ],
+        )
+        .alone(),
+        case(
+            "s4_a_part_lets_go_of_a_whole_that_came_stale",
+            [
+                get()
+                    .answer(ok().cc("max-age=60, stale-while-revalidate=600").with("Age", "100").body(WHOLE)),
+                asks().cc("no-cache").answer(new()).status(206).body("abcde"),
+                asks().hit().status(206).body("abcde"),
+            ],
+        )
+        .alone(),
+        case(
+            "s4_a_part_leaves_the_whole_of_its_tag",
+            [
+                get().answer(fresh().tag("\"a\"").body(WHOLE)),
+                asks().cc("no-cache").answer(half()).status(206).body("01234"),
+                get().hit_of(1).status(200).body(WHOLE),
+            ],
+        ),
+        case(
+            "s4_a_part_that_is_not_stored_leaves_the_whole",
+            [
+                get().answer(fresh().body(WHOLE)),
+                asks().cc("no-cache").answer(new().cc("no-store")).status(206).body("abcde"),
+                get().hit_of(1).status(200).body(WHOLE),
+            ],
+        ),
+        case(
+            "s4_a_whole_lets_go_of_an_older_part",
+            [
+                asks().answer(half().cc("max-age=3600")),
+                get().cc("no-cache").answer(once("\"b\"").body("bbbbbbbbbb")).status(200),
+                asks().after(1500).answer(then()).status(206).body("bbbbb"),
+            ],
+        ),
+        case(
+            "s4_a_whole_without_a_tag_lets_go_of_an_older_part",
+            [
+                asks().answer(new()),
+                get().cc("no-cache").answer(ok().cc("max-age=1").body("bbbbbbbbbb")).status(200),
+                asks().after(1500).answer(then()).status(206).body("bbbbb"),
+            ],
+        ),
+        case(
+            "s4_a_whole_leaves_the_part_of_its_tag",
+            [
+                asks().answer(half()),
+                get().cc("no-cache").answer(once("\"a\"").body(WHOLE)).status(200),
+                asks().after(1500).hit_of(1).status(206).body("01234"),
             ],
         ),
     ]

@@ -14,6 +14,7 @@
 //! lane       one connection, and what is known of its health
 //! keeper     a place for a lane, and the task that connects, watches, retires and reconnects
 //! lanes      slots by role; the pick, growth
+//! crowd      whether all lanes have been full for long
 //! probe      the one command while the circuit breaker is open
 //! trouble    the text of the last failure, and refusals, each logged once an episode
 //! lease      who fills a key, among all processes
@@ -79,7 +80,8 @@ const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 ///
 /// Keys are named `{namespace}:v1:e:{digest}`, by the version of the entries' format and with the digest in base64url without
 /// padding; the [probe](Store::probe) reads `{namespace}:v1:probe`, which nobody sets. The commands used are `GET`, `SET … PX`,
-/// `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting, if the URL asks for it, `AUTH` or `HELLO`, and `SELECT`.
+/// `UNLINK`, `PING`, `DBSIZE` and `INFO`, and when connecting, if the URL asks for it, `AUTH` or `HELLO`,
+/// and `SELECT`; over TLS `CLIENT SETINFO` where it asks for none of them.
 ///
 /// Its [leases](Store::leases) stand under the entry's name in braces with `:l` behind, so that in a Cluster both have one
 /// slot. For them it uses `SET … NX PX`, `GETRANGE`, `EVAL`, `DELEX` or `DELIFEQ` where the server has them, `PUBLISH`, and

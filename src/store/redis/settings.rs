@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::redis::io::tcp::TcpSettings;
-use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo};
+use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, ProtocolVersion};
 use socket2::TcpKeepalive;
 
 use super::sentinel::Sentinels;
@@ -80,12 +80,25 @@ fn prepare(server: ConnectionInfo, config: &RedisConfig) -> Result<ConnectionInf
     if config.keepalive {
         tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
     }
-    // `CLIENT SETINFO` would be denied to the user of the docs, with a line in `ACL LOG` for each connection.
-    let greeting = server.redis_settings().clone().set_skip_set_lib_name();
-    let server = server.set_tcp_settings(tcp).set_redis_settings(greeting);
+    let mut server = server.set_tcp_settings(tcp);
+    if !needs_greeting(&server) {
+        // It would be denied to the user of the docs, with a line in `ACL LOG` for each connection.
+        let quiet = server.redis_settings().clone().set_skip_set_lib_name();
+        server = server.set_redis_settings(quiet);
+    }
     #[cfg(feature = "tls")]
     let server = super::tls::prepare(server, config)?;
     Ok(server)
+}
+
+/// Whether redis-rs's `CLIENT SETINFO` must be the first command, since nothing else is: while it connects, and not later, redis-rs
+/// tells why a server of TLS 1.3 ends a connection, which that does behind the handshake.
+fn needs_greeting(server: &ConnectionInfo) -> bool {
+    let greeting = server.redis_settings();
+    matches!(server.addr(), ConnectionAddr::TcpTls { .. })
+        && greeting.password().is_none()
+        && greeting.db() == 0
+        && greeting.protocol() == ProtocolVersion::RESP2
 }
 
 fn no_server() -> ConfigError {

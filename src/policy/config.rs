@@ -99,7 +99,7 @@ pub struct PolicyConfig {
     /// How long after its lifetime an entry may answer in place of an error, in seconds. Default: none.
     #[serde(with = "seconds::option")]
     pub stale_if_error: Option<Duration>,
-    /// Under `http`, how long after its lifetime an entry is kept, in seconds: to be validated, and to answer where the
+    /// Under `http`, how long after its lifetime, or its arrival if that was later, an entry is kept, in seconds: to be validated, and to answer where the
     /// service can't and no directive forbids it. Default: 3600 under `http`, and not for `ttl`.
     #[serde(with = "seconds::option")]
     pub keep_stale: Option<Duration>,

@@ -321,6 +321,22 @@ fn windows_are_what_a_directive_says_else_the_policy() {
     }
 }
 
+/// What was stale by two hours when it came is kept as long as what becomes so here; explicit windows count from freshness.
+#[test]
+fn windows_count_from_the_arrival_of_what_came_late() {
+    let http = Policy::http;
+    let window = |policy: Policy<BodyKey>, directives: &str| {
+        let response = response(200, &[("cache-control", directives), ("age", "7260"), ETAG_A]);
+        let windows = judge_by(&policy, "GET", &[], &response).unwrap().windows;
+        [windows.revalidate, windows.if_error, windows.while_revalidate].map(|window| window / 1000)
+    };
+    assert_eq!(window(http(), "max-age=60"), [3600 + 7200, 3600 + 7200, 0]);
+    assert_eq!(window(http(), "no-cache"), [3600 + 7260, 0, 0]);
+    assert_eq!(window(http(), "max-age=60, must-revalidate"), [3600 + 7200, 0, 0]);
+    assert_eq!(window(http(), "max-age=60, stale-if-error=9, stale-while-revalidate=8"), [3600 + 7200, 9, 8]);
+    assert_eq!(window(http().keep_stale(Duration::ZERO), "max-age=60"), [0, 0, 0]);
+}
+
 /// A function that looks at each byte more than a few times would take minutes.
 #[test]
 fn long_fields_cost_little() {

@@ -12,6 +12,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tower_query_cache::{Leases as _, MemoryConfig, Policy, QueryCache, RedisStore, Store as _, StoreError};
 
+use self::support::history::Moment;
 use self::support::http::{ok, text};
 use self::support::pages::Pages;
 use self::support::site::{MINUTE, Site, stats};
@@ -280,8 +281,7 @@ async fn a_failover_under_load_fails_no_request_and_hits_come_back() {
 
     pages.purge_each_once().await;
 
-    pages.fault_begins();
-    let killed = Instant::now();
+    let killed = Moment::now();
     watched.servers_mut()[0].stop();
     eventually_within(FAILOVER, "another is the master", || async { watched.master() != 0 }).await;
     let elected = killed.elapsed();
@@ -291,7 +291,7 @@ async fn a_failover_under_load_fails_no_request_and_hits_come_back() {
     })
     .await;
     let back = killed.elapsed();
-    pages.fault_ends().await;
+    pages.fault_ends(killed).await;
     pages.purge_each_once().await;
     stop.store(true, SeqCst);
     load.join_all().await;

@@ -8,6 +8,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tower_query_cache::{MemoryConfig, Policy, QueryCache, Routes};
 
+use super::support::history::Moment;
 use super::support::http::{ok, text};
 use super::support::pages::{Pages, purges_go_round};
 use super::support::site::{MINUTE, Site, stats};
@@ -136,8 +137,7 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
     eventually("the load is on", || tally.sent.load(SeqCst) >= begun + 500).await;
     let pages = Pages::start(config(cluster.url())).await;
     pages.purge_each_once().await;
-    pages.fault_begins();
-    let killed = Instant::now();
+    let killed = Moment::now();
     let mut cluster = cluster;
     assert_eq!(cluster.owner(JOURNAL), 1, "the node that has the purge journal is the one to be killed");
     cluster.nodes_mut()[1].stop();
@@ -152,13 +152,12 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
     })
     .await;
     let back = killed.elapsed();
-    pages.fault_ends().await;
+    pages.fault_ends(killed).await;
     pages.purge_each_once().await;
     println!("a master killed: taken over after {taken_over:?}, hits for all slots again after {back:?}");
 
     let during = tally.sent.load(SeqCst);
-    pages.fault_begins();
-    let moved = Instant::now();
+    let moving = Moment::now();
     let cluster = spawn_blocking(move || {
         // Slots with keys in them, from each of the masters to the next.
         for slot in (0..60_u16).map(|round| round * 271).chain([JOURNAL]) {
@@ -170,10 +169,10 @@ async fn a_master_is_killed_and_slots_are_moved_under_load_and_no_request_fails(
     })
     .await
     .unwrap();
-    let (moved, during) = (moved.elapsed(), tally.sent.load(SeqCst) - during);
+    let (moved, during) = (moving.elapsed(), tally.sent.load(SeqCst) - during);
     stop.store(true, SeqCst);
     clients.join_all().await;
-    pages.fault_ends().await;
+    pages.fault_ends(moving).await;
     pages.purge_each_once().await;
     let pages = pages.stop().await;
     println!("{pages}");

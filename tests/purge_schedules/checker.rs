@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::history::{About, Event, Fill, History, Moment, Purge, Read};
+use crate::support::history::{About, Event, Fill, History, Late, Moment, Purge, Read};
 
-const LATE: Duration = Duration::from_nanos(1000);
+const LATE: Late = Late { calm: Duration::from_nanos(1000), faulty: Duration::from_nanos(4000) };
 
 /// A purge of page 0 by node 0, from 100 to 200.
 const PURGE: Purge =
@@ -100,6 +100,71 @@ fn a_node_answers_for_what_it_has_heard_of() {
     ] {
         let heard = Event::Heard { node, at: Moment(at), of: Moment(of) };
         assert_eq!(broken([Event::Purge(PURGE), heard, Event::Read(read)]), wrong, "{what}");
+    }
+}
+
+/// A purge that failed is others' too once it was replayed.
+#[test]
+fn a_purge_that_failed_counts_from_its_replay_on() {
+    let failed = Purge { ok: false, ..PURGE };
+    let at = |begun| Read { begun: Moment(begun), ..READ };
+    let default = |begun| Read { strict: false, ..at(begun) };
+    let heard = |of| Some(Event::Heard { node: 1, at: Moment(450), of: Moment(of) });
+    for (what, purge, node, replayed, read, heard, wrong) in [
+        ("a strict read behind it", failed, 0, 400, at(401), None, 1),
+        ("a strict read before it", failed, 0, 400, at(400), None, 0),
+        ("late after it", failed, 0, 400, default(1401), None, 1),
+        ("late after the purge alone", failed, 0, 400, default(1400), None, 0),
+        ("heard of a purge behind it", failed, 0, 400, default(450), heard(401), 1),
+        ("heard of one that began before it", failed, 0, 400, default(450), heard(400), 0),
+        ("another node's replay", failed, 1, 400, at(5000), None, 0),
+        ("when the purge hadn't returned", failed, 0, 200, at(5000), None, 0),
+        ("on the node itself before it", failed, 0, 400, Read { node: 0, ..default(300) }, None, 1),
+        ("of a purge that was right at once", PURGE, 0, 400, at(300), None, 1),
+        ("filled behind the purge", failed, 0, 400, Read { fill: filled(250, 260), ..at(5000) }, None, 0),
+    ] {
+        let replayed = Event::Replayed { node, at: Moment(replayed) };
+        let events = [Event::Purge(purge), replayed, Event::Read(read)];
+        assert_eq!(broken(events.into_iter().chain(heard)), wrong, "{what}");
+    }
+    let replays = [600, 400, 500].map(|at| Event::Replayed { node: 0, at: Moment(at) });
+    let events = [Event::Purge(failed), Event::Read(at(401))];
+    assert_eq!(broken(events.into_iter().chain(replays)), 1, "the first replay counts");
+}
+
+/// With a fault between them a purge may be heard of later, and by others only.
+#[test]
+fn a_fault_gives_more_time() {
+    let default = |begun| Read { strict: false, begun: Moment(begun), ..READ };
+    for (what, from, until, read, wrong) in [
+        ("all the while", 0, 9000, default(4200), 0),
+        ("all the while, and later than that", 0, 9000, default(4201), 1),
+        ("over when the purge returned", 0, 200, default(1201), 0),
+        ("over before the purge returned", 0, 199, default(1201), 1),
+        ("begun with the read", 1201, 9000, default(1201), 0),
+        ("begun behind the read", 1202, 9000, default(1201), 1),
+        ("between them", 600, 601, default(4200), 0),
+        ("a strict read", 0, 9000, READ, 1),
+        ("on the node itself", 0, 9000, Read { node: 0, ..default(201) }, 1),
+    ] {
+        let fault = Event::Fault { from: Moment(from), until: Moment(until) };
+        assert_eq!(broken([Event::Purge(PURGE), Event::Read(read), fault]), wrong, "{what}");
+    }
+    let failed = Purge { ok: false, ..PURGE };
+    for (until, wrong) in [(999, 1), (1000, 0)] {
+        let replayed = Event::Replayed { node: 0, at: Moment(1000) };
+        let fault = Event::Fault { from: Moment(0), until: Moment(until) };
+        let events = [Event::Purge(failed), replayed, fault, Event::Read(default(2001))];
+        assert_eq!(broken(events), wrong, "over by {until}, and replayed at 1000");
+    }
+}
+
+#[test]
+fn a_fill_is_read_back_from_its_text() {
+    let fill = filled(95, 201);
+    assert_eq!(Fill::parse(&fill.to_string()), Some(fill));
+    for text in ["", "95", "95-", "-201", "95-201 ", "95-x"] {
+        assert_eq!(Fill::parse(text), None, "{text:?}");
     }
 }
 

@@ -7,7 +7,6 @@ mod support;
 
 mod broken;
 mod checker;
-mod history;
 mod node;
 mod processes;
 mod random;

@@ -18,9 +18,9 @@ use tower_query_cache::{
 };
 
 use crate::broken::{Break, BrokenStore};
-use crate::history::{About, Event, Fill, History, Moment, Purge, Read};
 use crate::random::Random;
 use crate::support::eventually_within;
+use crate::support::history::{About, Event, Fill, GRACE, History, Moment, Purge, Read};
 use crate::support::http::{self as answers, text};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::site::{Answer, MINUTE, Req, request, stats};
@@ -112,7 +112,7 @@ impl Purger {
             self.purge(About::Page(page), soft).await.1.ok();
         }
         sleep(Duration::from_millis(behind)).await;
-        let mut response = answers::ok(format!("{begun} {}", Moment::now()));
+        let mut response = answers::ok(Fill { begun, ended: Moment::now() }.to_string());
         response.extensions_mut().insert(CacheTags::new(["pages", &path[1..]]));
         Ok(response)
     }
@@ -124,7 +124,7 @@ impl Node {
         let proxy = setup.proxied.then(|| Proxy::start(setup.port));
         let url = proxy.as_ref().map_or_else(|| format!("redis://127.0.0.1:{}", setup.port), Proxy::url);
         let mut config = RedisConfig::new(url);
-        config.partition_grace = Duration::from_secs(1);
+        config.partition_grace = GRACE;
         config.lookup_timeout = Duration::from_secs(1);
         let mut builder = QueryCache::builder().namespace(setup.namespace).redis(config.clone());
         if let Some(what) = setup.broken {
@@ -150,9 +150,7 @@ impl Node {
         let service = self.services[usize::from(strict)].clone();
         let answer = service.oneshot(request(Method::GET, PATHS[page], &[], "")).await.unwrap();
         let stored = answers::cache_status(&answer).ends_with("stored");
-        let body = text(answer).await;
-        let (from, to) = body.split_once(' ').unwrap();
-        let fill = Fill { begun: Moment(from.parse().unwrap()), ended: Moment(to.parse().unwrap()) };
+        let fill = Fill::parse(&text(answer).await).unwrap();
         let node = self.purger.number;
         self.purger.history.add(Event::Read(Read { node, strict, page, begun, fill, stored }));
         fill.begun
@@ -179,7 +177,7 @@ impl Node {
     pub(crate) async fn renews(&self, old: Moment) -> Moment {
         let started = Moment::now();
         while self.read(MARKER, false).await <= old {
-            match Moment::now().since(started) {
+            match started.elapsed() {
                 waited if waited > TOO_LONG => break,
                 waited if waited > ALONE => sleep(Duration::from_millis(5)).await,
                 _ => tokio::task::yield_now().await,
@@ -201,7 +199,7 @@ impl Node {
     async fn comes_to(&self, name: &str, is_so: impl Fn(&Value) -> bool) {
         let started = Moment::now();
         eventually_within(PATIENCE, name, || async {
-            if Moment::now().since(started) > ALONE {
+            if started.elapsed() > ALONE {
                 self.read(MARKER, false).await;
             }
             is_so(&stats(&self.purger.cache).await["journal"][name])
@@ -217,9 +215,11 @@ impl Node {
         proxy.reset_lost();
     }
 
-    /// Waits until it follows the journal, and has the marker.
+    /// Waits until it follows the journal, which has all that it purged, and has the marker. Nothing may be purged meanwhile.
     pub(crate) async fn follows(&self) {
         self.comes_to("followed", |followed| *followed == true).await;
+        self.comes_to("pending", |pending| *pending == 0).await;
+        self.purger.history.add(Event::Replayed { node: self.purger.number, at: Moment::now() });
         self.read(MARKER, false).await;
     }
 

@@ -12,11 +12,10 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::history::{About, Event, History, Moment};
 use crate::node::{Marked, Node, PAGES, Setup};
 use crate::random::Random;
-use crate::schedule::LATE;
 use crate::support::RedisServer;
+use crate::support::history::{About, Event, History, LATE, Moment};
 
 const PROCESSES: usize = 3;
 
@@ -179,12 +178,15 @@ async fn what_one_process_purges_no_other_serves() {
     for worker in &mut workers {
         assert_eq!(worker.told::<String>(), "ready");
     }
-    let (mut delays, mut cut) = (Vec::new(), 0);
+    let (history, mut delays, mut cut) = (History::default(), Vec::new(), 0);
     for round in 0..ROUNDS[0] + ROUNDS[1] {
         let cuts = round >= ROUNDS[0];
-        let word = if cuts { "run cuts" } else { "run" };
+        let (from, word) = (Moment::now(), if cuts { "run cuts" } else { "run" });
         cut += ask::<usize>(&mut workers, word).into_iter().sum::<usize>();
         ask::<String>(&mut workers, "follow");
+        if cuts {
+            history.add(Event::Fault { from, until: Moment::now() });
+        }
         workers.rotate_left(1);
         let [own, other, ..] = &mut workers[..] else { unreachable!() };
         other.tell("watch");
@@ -199,17 +201,14 @@ async fn what_one_process_purges_no_other_serves() {
         ask::<String>(&mut workers[1..], &know);
         ask::<String>(&mut workers, "read");
     }
-    let history = History::default();
     for events in ask::<Vec<Event>>(&mut workers, "tell") {
         events.into_iter().for_each(|event| history.add(event));
     }
-    let broken = history.broken(LATE[1]);
+    let broken = history.broken(LATE);
     assert!(broken.is_empty(), "{} wrong reads: {}", broken.len(), broken[0]);
-    let ((reads, hits), purges) = (history.counts(), history.purges());
-    let failed = purges.iter().filter(|purge| !purge.ok).count();
+    let ((reads, hits), (purges, failed)) = (history.reads(), history.purges());
     println!(
-        "{PROCESSES} processes: {reads} reads, {hits} of them from what was stored; {} purges, {failed} kept for later; connections cut {cut} times; none wrong",
-        purges.len(),
+        "{PROCESSES} processes: {reads} reads, {hits} of them from what was stored; {purges} purges, {failed} kept for later; connections cut {cut} times; none wrong"
     );
     delays.sort();
     let (median, late) = (delays[delays.len() / 2], delays[delays.len() * 99 / 100]);

@@ -7,10 +7,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::broken::Break;
-use crate::history::{About, History};
 use crate::node::{Node, PAGES, Setup};
 use crate::random::Random;
 use crate::support::RedisServer;
+use crate::support::history::{About, Event, History, LATE, Moment};
 use crate::support::proxy::Fault;
 
 const SCHEDULES: u64 = 1000;
@@ -20,10 +20,6 @@ const AT_ONCE: usize = 16;
 
 /// What a schedule begins.
 const STEPS: u64 = 40;
-
-/// How late a node may hear of another's purge: without faults; and with them: a tail is lost after 2 s, then the journal is
-/// asked, and if that can't be reached `partition_grace`, 1 s, is all that is left.
-pub(crate) const LATE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 /// What a schedule is.
 #[derive(Clone, Copy)]
@@ -95,7 +91,7 @@ fn strike(random: &mut Random, node: &Node, server: &RedisServer, namespace: &st
 async fn run(server: Arc<RedisServer>, plan: Plan) -> Sum {
     let mut random = Random::new(plan.seed);
     let history = Arc::new(History::default());
-    let namespace = format!("s{}", plan.seed);
+    let (namespace, from) = (format!("s{}", plan.seed), Moment::now());
     let mut nodes = Vec::new();
     for number in 0..plan.nodes {
         let setup = Setup {
@@ -148,14 +144,15 @@ async fn run(server: Arc<RedisServer>, plan: Plan) -> Sum {
             sum.delays = delays;
         }
     }
-    let broken = history.broken(LATE[usize::from(plan.faulty)]);
+    if plan.faulty {
+        history.add(Event::Fault { from, until: Moment::now() });
+    }
+    let broken = history.broken(LATE);
     if !broken.is_empty() {
         sum.broken.push((plan.seed, broken));
     }
-    (sum.reads, sum.hits) = history.counts();
-    let purges = history.purges();
-    sum.purges = purges.len();
-    sum.failed = purges.iter().filter(|purge| !purge.ok).count();
+    (sum.reads, sum.hits) = history.reads();
+    (sum.purges, sum.failed) = history.purges();
     for node in nodes {
         Arc::into_inner(node).unwrap().stop().await;
     }

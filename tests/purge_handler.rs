@@ -13,14 +13,14 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
+use support::WithoutJournal;
 use support::http::{Act, cache_status, ok, scripted};
 use support::log::Log;
 use support::site::{MINUTE, Site};
 use tower::ServiceExt as _;
 use tower_query_cache::test_util::MemoryStore;
 use tower_query_cache::{
-    Authorize, BearerToken, Denied, Key, LimitsConfig, Policy, PoolStatus, PurgeHandler, QueryCache, Routes,
-    Store, StoreFuture, StoreStatus,
+    Authorize, BearerToken, Denied, LimitsConfig, Policy, PurgeHandler, QueryCache, Routes,
 };
 
 const TOKEN: &str = "a-token-that-nobody-guesses";
@@ -320,38 +320,9 @@ async fn bodies_that_are_read_at_once_share_a_limit() {
     assert_eq!(status(&handler(&cache), order(r#"{"all": true}"#)).await, 503);
 }
 
-/// A store that can't tell other processes of purges.
-struct WithoutJournal(MemoryStore);
-
-impl Store for WithoutJournal {
-    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
-    }
-
-    fn set<'a>(&'a self, key: &'a Key, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
-        self.0.set(key, value, life)
-    }
-
-    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
-        self.0.remove(key)
-    }
-
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        self.0.ready()
-    }
-
-    fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        self.0.status()
-    }
-
-    fn pool(&self) -> PoolStatus {
-        self.0.pool()
-    }
-}
-
 #[tokio::test]
 async fn a_purge_that_others_do_not_hear_of_is_told() {
-    let store = Arc::new(WithoutJournal(MemoryStore::new(100)));
+    let store = Arc::new(WithoutJournal(Arc::new(MemoryStore::new(100))));
     let cache = QueryCache::builder().store(store).build().unwrap();
     let (site, handler) = (site(&cache), handler(&cache));
     kept(&site).await;

@@ -7,13 +7,11 @@ use axum::http::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::Value;
-use tower_query_cache::{
-    CacheTags, Key, Policy, PoolStatus, PurgeError, QueryCache, RedisStore, Store, StoreFuture, StoreStatus,
-};
+use tower_query_cache::{CacheTags, Policy, PurgeError, QueryCache, RedisStore};
 
 use crate::support::site::{MINUTE, Site, stats};
 use crate::support::store::documented_user;
-use crate::support::{RedisServer, eventually_async};
+use crate::support::{RedisServer, WithoutJournal, eventually_async};
 use crate::team::config;
 
 /// Longer than any of this takes.
@@ -122,41 +120,12 @@ async fn where_there_are_no_streams_a_purge_holds_in_its_own_process() {
     holds_alone([&here, &there]).await;
 }
 
-/// A store that keeps no journal.
-struct Plain(Arc<RedisStore>);
-
-impl Store for Plain {
-    fn get<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
-    }
-
-    fn set<'a>(&'a self, key: &'a Key, value: Bytes, life: Duration) -> StoreFuture<'a, ()> {
-        self.0.set(key, value, life)
-    }
-
-    fn remove<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, ()> {
-        self.0.remove(key)
-    }
-
-    fn ready(&self) -> StoreFuture<'_, ()> {
-        self.0.ready()
-    }
-
-    fn status(&self) -> StoreFuture<'_, StoreStatus> {
-        self.0.status()
-    }
-
-    fn pool(&self) -> PoolStatus {
-        self.0.pool()
-    }
-}
-
 #[tokio::test]
 async fn so_does_one_over_a_store_without_a_journal() {
     let server = RedisServer::start();
     let node = || {
         let store = RedisStore::new(&config(server.url()), "tqc").unwrap();
-        let cache = QueryCache::builder().store(Arc::new(Plain(Arc::new(store)))).build().unwrap();
+        let cache = QueryCache::builder().store(Arc::new(WithoutJournal(Arc::new(store)))).build().unwrap();
         let site = site(&cache);
         (cache, site)
     };

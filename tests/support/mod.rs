@@ -8,6 +8,7 @@ mod fake;
 pub mod history;
 mod hoard;
 pub mod http;
+mod journalless;
 pub mod log;
 pub mod mock;
 pub mod net;
@@ -28,6 +29,7 @@ use std::time::Duration;
 pub use self::cluster::RedisCluster;
 pub use self::fake::FakeRedis;
 pub use self::hoard::Hoard;
+pub use self::journalless::WithoutJournal;
 pub use self::redis::RedisServer;
 pub use self::sentinel::Watched;
 

@@ -28,7 +28,7 @@ struct Plan {
     nodes: usize,
     /// Whether there are faults.
     faulty: bool,
-    /// Whether it ends with a purge that a node can't hear of.
+    /// Whether it ends with a purge that a node can't hear of, or that is kept.
     finale: bool,
     /// How the journal is broken.
     broken: Option<Break>,
@@ -160,18 +160,19 @@ async fn run(server: Arc<RedisServer>, plan: Plan) -> Sum {
 }
 
 /// A node has all pages in memory; then it is out of reach while another purges one of them, and the journal may be lost at once.
+/// Or the other is out of reach, and its purge is kept.
 async fn finale(random: &mut Random, nodes: &[Arc<Node>], server: &RedisServer, namespace: &str) {
     back(nodes).await;
     let (there, here) = nodes.split_last().unwrap();
     let here = &here[random.below(here.len() as u64) as usize];
-    let Some(proxy) = &there.proxy else { return };
+    let (Some(proxy), Some(other)) = (&there.proxy, &here.proxy) else { return };
     for page in 0..PAGES {
         there.read(page, true).await;
     }
     let page = random.below(PAGES as u64) as usize;
     let about = random.of(&[About::Page(page), About::Page(page), About::Pages, About::All]);
     let loses = random.once_in(2);
-    let silent = match random.below(3) {
+    let silent = match random.below(4) {
         0 => {
             proxy.cut();
             false
@@ -180,6 +181,12 @@ async fn finale(random: &mut Random, nodes: &[Arc<Node>], server: &RedisServer, 
             proxy.switch(1);
             proxy.cut();
             false
+        }
+        2 => {
+            other.switch(1);
+            other.cut();
+            here.purge(about, false).await;
+            return;
         }
         // Its tail hears nothing, and doesn't know that for a while; all else is in reach.
         _ => {
@@ -267,7 +274,7 @@ async fn no_response_is_older_than_a_purge_that_returned() {
 /// The same schedules over journals that are broken, each in one way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_journals_are_caught() {
-    const SCHEDULES: u64 = 32;
+    const SCHEDULES: u64 = 48;
     for what in [Break::Nothing, Break::NoCatchUp, Break::RegressIgnored, Break::StaleHeads] {
         let sum =
             run_all((0..SCHEDULES).map(|seed| Plan { finale: true, ..Plan::of(2 * seed, Some(what)) })).await;

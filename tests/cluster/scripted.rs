@@ -6,7 +6,7 @@ use std::time::Duration;
 use tower_query_cache::{RedisStore, Store as _, StoreError};
 
 use super::support::store::{bounded, key, open, patient};
-use super::support::{FakeRedis, eventually_async};
+use super::support::{FakeRedis, eventually, eventually_async};
 
 /// A map in which one node has all slots.
 fn map(port: u16) -> String {
@@ -63,7 +63,6 @@ async fn a_slot_that_moved_is_asked_for_where_it_is_though_the_map_cannot_be_rea
 }
 
 #[tokio::test]
-
 async fn a_redirect_to_nowhere_is_a_miss() {
     let (node, store) = node().await;
     for word in ["MOVED", "ASK"] {
@@ -104,8 +103,15 @@ async fn a_cluster_that_is_down_is_a_miss_and_its_map_is_asked_for_once_a_second
 #[tokio::test]
 async fn while_suspended_nothing_is_sent_but_the_probe() {
     let (node, store) = node().await;
+    // No connect, and no look at the map, is under way any more.
+    eventually("all lanes", || store.pool().connections_created == 3).await;
     node.answer_to("GET", "-CLUSTERDOWN The cluster is down\r\n");
-    let _ = store.get(&key(0)).await;
+    let before = asked(&node, "CLUSTER");
+    eventually_async("the map is asked for", || async {
+        let _ = store.get(&key(0)).await;
+        asked(&node, "CLUSTER") > before
+    })
+    .await;
     store.suspend(true);
     let before = node.commands().len();
     tokio::time::pause();

@@ -173,14 +173,21 @@ impl Route {
     /// The key of a request that nothing was stripped from.
     pub(crate) fn sent_key(&self, parts: &Parts, body: Option<&[u8]>) -> Result<Key, Bypass> {
         let principal = self.rules.principal(parts)?;
-        key::primary(&self.keys, parts, principal.as_deref(), body)
+        self.key(parts, principal.as_deref(), body)
+    }
+
+    fn key(&self, parts: &Parts, principal: Option<&[u8]>, body: Option<&[u8]>) -> Result<Key, Bypass> {
+        // By the RFC a GET without content is its URI alone, whatever fields it has about content.
+        let is_uri_alone = self.rules.http.is_some() && matches!(parts.method, Method::GET | Method::HEAD);
+        let body = body.filter(|body| !(is_uri_alone && body.is_empty()));
+        key::primary(&self.keys, parts, principal, body)
     }
 
     /// The primary key of a request whose body, if it is keyed, is `body`.
     pub(crate) fn primary_key(&self, parts: &Parts, body: Option<&[u8]>) -> Result<Key, Bypass> {
         let principal = self.rules.principal(parts)?;
         self.rules.admits_body(parts, body.unwrap_or_default())?;
-        key::primary(&self.keys, parts, principal.as_deref(), body)
+        self.key(parts, principal.as_deref(), body)
     }
 
     /// The request's fields without those that the handler doesn't see.

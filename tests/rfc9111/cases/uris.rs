@@ -61,6 +61,14 @@ fn others() -> Vec<Case> {
     let elsewhere = |step: Step| step.host("elsewhere.test");
     vec![
         case(
+            "s2_fields_about_content_that_is_not_there_are_no_part_of_the_key",
+            [
+                get().answer(fresh()),
+                get().with("Content-Type", "text/plain").hit(),
+                get().with("Content-Language", "en").hit(),
+            ],
+        ),
+        case(
             "s2_the_host_tells_two_resources_apart",
             [
                 get().answer(fresh()),

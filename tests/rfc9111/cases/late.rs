@@ -145,8 +145,8 @@ fn others() -> Vec<Case> {
             "s4_a_date_that_connection_takes_away_is_set_and_kept",
             [
                 get().answer(fresh().undated().with("Connection", "date")),
-                get().after(1_100).hit().has("Date", "GMT"),
-                get().hit().same("Date"),
+                get().hit().has("Date", "GMT"),
+                get().after(1_100).hit().same("Date"),
             ],
         ),
     ]

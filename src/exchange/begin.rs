@@ -10,11 +10,15 @@ use tower_service::Service;
 
 use super::exchange;
 use crate::answer;
+use crate::clock::Millis;
 use crate::conditional;
 use crate::drive::Miss;
+use crate::entry::Entry;
 use crate::future::ResponseFuture;
+use crate::key::Key;
 use crate::policy::Bypass;
 use crate::policy::gate::lists_own_field;
+use crate::policy::http::range;
 use crate::policy::http::request::{Ask, Reuse};
 use crate::purge::Trust;
 use crate::refresh::Look;
@@ -63,7 +67,16 @@ impl<S, K> Cache<S, K> {
             let mark = self.bypass(route, reason);
             return self.past(Request::from_parts(parts, body), mark);
         }
-        let target = match shared.tiers.recall(route, key, &parts.headers, now, trust) {
+        let found = shared.tiers.recall(route, key, &parts.headers, now, trust);
+        let whole = found.as_ref().map_or_else(|target| target.stale.as_ref(), Some);
+        if ask.range
+            && let Some(whole) = whole
+            && let Some(part) = self.newer_part(route, key, &parts, whole, (now, trust))
+            && ask.reuse(&part, now) == Reuse::Fresh
+        {
+            return ResponseFuture::hit(self.hit(route, &parts, &part, now));
+        }
+        let target = match found {
             Ok(entry) if ask.reuse(&entry, now) == Reuse::Fresh => {
                 let response = self.hit(route, &parts, &entry, now);
                 if route.rules.stale.refresh_is_due(&entry, now)
@@ -84,6 +97,24 @@ impl<S, K> Cache<S, K> {
         route.stats.miss_memory();
         let miss = self.asking(route, parts, (body, read), target, trust, ask);
         ResponseFuture::driven(exchange(miss, ask))
+    }
+
+    /// A fresh part in memory that answers a request for a range, if it is newer than the whole: of two suitable responses the
+    /// most recent is used ([RFC 9111 §4]).
+    ///
+    /// [RFC 9111 §4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
+    fn newer_part(
+        &self,
+        route: &Route,
+        primary: Key,
+        parts: &Parts,
+        whole: &Entry,
+        (now, trust): (Millis, Trust),
+    ) -> Option<Arc<Entry>> {
+        let tiers = &self.shared().tiers;
+        let part = tiers.recall(route, primary.part(), &parts.headers, now, trust).ok()?;
+        let answers = range::select(&parts.method, &parts.headers, &part).is_some();
+        (answers && part.stored_at > whole.stored_at).then_some(part)
     }
 
     /// A request under `Policy::http` that memory alone doesn't answer.

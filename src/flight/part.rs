@@ -68,23 +68,23 @@ impl Context {
         self.shared.tiers.target(&self.route, self.target.primary.part(), &self.head.headers)
     }
 
-    /// Lets go of a whole that a stored part has overtaken: of two responses the most recent is used ([RFC 9111 §4]), and the
-    /// whole would answer first. Under one strong validator there is nothing to choose between.
-    ///
-    /// [RFC 9111 §4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
+    /// Lets go of a whole that a stored part has overtaken: by another strong validator the origin says that there is another
+    /// representation. Without one the whole stays for what the part doesn't answer.
     pub(super) fn overtake_whole(&self, part: &Entry) {
         let tiers = &self.shared.tiers;
         let whole = tiers.peek(&self.target.key).or_else(|| self.target.stale.clone());
         if let Some(whole) = whole
             && part.status == StatusCode::PARTIAL_CONTENT
-            && !combine::share_validator(&whole.origin_fields(), &part.headers)
+            && combine::differ(&whole.origin_fields(), &part.headers)
         {
             tiers.forget(&whole);
         }
     }
 
-    /// Lets go of a part that an answer of the origin has overtaken, stored or not, as
-    /// [`overtake_whole`](Self::overtake_whole) does of a whole. What is only the requester's own says nothing about the part.
+    /// Lets go of a part that an answer of the origin has overtaken, stored or not, unless both have one strong validator: of two
+    /// responses the most recent is used ([RFC 9111 §4]). What is only the requester's own says nothing about the part.
+    ///
+    /// [RFC 9111 §4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
     pub(super) fn overtake_part(&self, answer: &response::Parts, refusal: Option<Refusal>) {
         if self.route.rules.http.is_none() {
             return;

@@ -75,6 +75,11 @@ pub(crate) fn is_of_same(stored: &HeaderMap, newer: &HeaderMap) -> bool {
     share_validator(stored, newer) && received_part(newer, 1).is_some()
 }
 
+/// Whether two answers are sure to be of two representations: each has a strong validator, and not the same.
+pub(crate) fn differ(one: &HeaderMap, other: &HeaderMap) -> bool {
+    strong_validator(one).zip(strong_validator(other)).is_some_and(|(one, other)| one != other)
+}
+
 /// Whether two answers are sure to be of one representation: both have the same strong validator.
 pub(crate) fn share_validator(one: &HeaderMap, other: &HeaderMap) -> bool {
     let validator = strong_validator(one);

@@ -303,15 +303,16 @@ fn newest() -> Vec<Case> {
     let once = |tag: &str| ok().cc("max-age=1").tag(tag);
     vec![
         case(
-            "s4_a_part_lets_go_of_an_older_whole",
+            "s4_a_newer_part_answers_before_an_older_whole",
             [
                 get().answer(old()),
-                asks().cc("no-cache").after(1100).answer(new()).status(206).body("abcde"),
+                asks().cc("no-cache").answer(new()).status(206).body("abcde"),
                 asks().hit().status(206).body("abcde"),
-                get().answer(fresh().body("abcdefghij")).status(200),
+                get().range("bytes=2-7").hit_of(1).status(206).body("234567"),
+                get().hit_of(1).status(200).body(WHOLE),
             ],
         )
-        .alone(),
+        .in_memory(),
         case(
             "s4_a_part_lets_go_of_an_older_whole_of_another_tag",
             [
@@ -322,7 +323,7 @@ fn newest() -> Vec<Case> {
         )
         .alone(),
         case(
-            "s4_a_part_lets_go_of_a_whole_that_came_stale",
+            "s4_a_newer_part_answers_before_a_whole_that_came_stale",
             [
                 get()
                     .answer(ok().cc("max-age=60, stale-while-revalidate=600").with("Age", "100").body(WHOLE)),
@@ -330,7 +331,7 @@ fn newest() -> Vec<Case> {
                 asks().hit().status(206).body("abcde"),
             ],
         )
-        .alone(),
+        .in_memory(),
         case(
             "s4_a_part_leaves_the_whole_of_its_tag",
             [

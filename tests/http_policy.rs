@@ -65,6 +65,40 @@ async fn a_made_tag_alone_validates_nothing() {
     assert_eq!(site.calls(), 3);
 }
 
+/// `W/"…"` is what this crate makes of an empty body; an origin with this crate knows it.
+#[tokio::test]
+async fn a_tag_that_the_origin_has_made_the_same_way_validates() {
+    let tag = "W/\"rxNJufX5oaagQE3qNtzJSQ\"";
+    let (site, asked) = watched(Policy::http(), move |call| match call {
+        1 => ok_with(&[("cache-control", "max-age=0"), ("etag", tag)], ""),
+        _ => Response::builder().status(304).header("etag", tag).body("".into()).unwrap(),
+    });
+    site.get("/").await;
+    assert_eq!(site.get("/").await.status(), 200);
+    assert_eq!(field(&asked.lock().unwrap()[1], "if-none-match"), tag);
+}
+
+#[tokio::test]
+async fn the_tags_of_a_304_are_not_for_its_client() {
+    let policy = Policy::http().tag_fields(["Cache-Tag"]);
+    let (site, _) = watched(policy, |call| match call {
+        1 => ok_with(&[("cache-control", "max-age=0"), ("etag", "\"a\""), ("cache-tag", "x")], "page"),
+        _ => Response::builder()
+            .status(304)
+            .header("cache-tag", "y")
+            .header("cache-control", "max-age=60, private=\"set-cookie\"")
+            .header("set-cookie", "n=2")
+            .body("".into())
+            .unwrap(),
+    });
+    for cookie in ["", "n=2", ""] {
+        let answer = site.get("/").await;
+        assert_eq!(field(answer.headers(), "set-cookie"), cookie);
+        assert!(!answer.headers().contains_key("cache-tag"), "{:?}", answer.headers());
+    }
+    assert_eq!(site.calls(), 2);
+}
+
 /// A part's bytes would make another tag than the whole's.
 #[tokio::test]
 async fn no_tag_is_made_for_a_part() {

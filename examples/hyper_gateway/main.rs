@@ -14,8 +14,8 @@
 //! | `LOOKUP_TIMEOUT` | 50 | milliseconds that a lookup in Redis may take; what takes longer is a miss |
 //!
 //! and those of [`CacheConfig::from_env`]; but memory holds 65,536 responses and 256 MiB unless `LRU_CACHE_SIZE` is given, for
-//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A head may take up to five times the time while
-//! the upstream sends 1xx responses before it.
+//! each outlives its freshness by an hour, and bodies up to 8 MB are stored. A head may take up to five times the time, and an
+//! hour at most, while the upstream sends 1xx responses before it.
 //!
 //! It serves 4,096 clients at a time and sends 1,024 refreshes that no client waits for, which takes some 9,400 file
 //! descriptors. Where `ulimit -n` allows fewer, both are bounded so that they suffice: 1,024 are enough for 400 clients and

@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use crate::clock::{Millis, millis};
 use crate::conditional::kept;
 use crate::key::Key;
-use crate::policy::{Refusal, etag};
+use crate::policy::{Etag, Refusal, etag};
 use crate::purge::{Stamp, Tag};
 
 /// What a store holds under one key.
@@ -152,9 +152,11 @@ impl Entry {
         Ok((entry, encoded))
     }
 
-    /// The fields as the origin knows them: without an entity tag that was made here.
-    pub(crate) fn origin_fields(&self) -> Cow<'_, HeaderMap> {
-        if !self.headers.get(ETAG).is_some_and(|etag| etag::is_made(etag, &self.body)) {
+    /// The fields as the origin knows them: without an entity tag that was made here, under a policy that makes such. An origin
+    /// may make the very same, and know it.
+    pub(crate) fn origin_fields(&self, made: Etag) -> Cow<'_, HeaderMap> {
+        let is_made = |etag| etag::is_made(etag, &self.body);
+        if made == Etag::Off || !self.headers.get(ETAG).is_some_and(is_made) {
             return Cow::Borrowed(&self.headers);
         }
         let mut headers = self.headers.clone();

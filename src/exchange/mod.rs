@@ -172,7 +172,7 @@ impl<S, P> Miss<S, P> {
         self.target.stale.as_ref().is_some_and(|whole| {
             whole.stored_at >= part.stored_at
                 && !is_error(whole.status)
-                && !combine::share_validator(&whole.origin_fields(), &part.headers)
+                && !combine::share_validator(&whole.origin_fields(self.route.rules.etag), &part.headers)
         })
     }
 

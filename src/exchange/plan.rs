@@ -41,7 +41,11 @@ impl<S, P> Miss<S, P> {
         let forward = self.why();
         let plain = self.ask.as_ref().is_some_and(Ask::is_plain);
         let for_all = self.ask.as_ref().is_some_and(Ask::speaks_for_all);
-        let base = self.target.stale.clone().filter(|entry| validate::has_validator(&entry.origin_fields()));
+        let base = self
+            .target
+            .stale
+            .clone()
+            .filter(|entry| validate::has_validator(&entry.origin_fields(self.route.rules.etag)));
         if refresh {
             kept(&mut parts.headers, |name| *name != header::RANGE);
         }
@@ -61,7 +65,7 @@ impl<S, P> Miss<S, P> {
             (inner, Request::from_parts(again, body))
         });
         if let Some(base) = &base {
-            validate::condition(&mut parts.headers, &base.origin_fields());
+            validate::condition(&mut parts.headers, &base.origin_fields(self.route.rules.etag));
         } else if let Some((range, if_range)) = rest {
             parts.headers.insert(header::RANGE, range);
             parts.headers.insert(header::IF_RANGE, if_range);
@@ -84,7 +88,7 @@ impl<S, P> Miss<S, P> {
         let mut others: Vec<Arc<Entry>> = Vec::new();
         let mut room = MAX_TAGS;
         for entry in known {
-            let fields = entry.origin_fields();
+            let fields = entry.origin_fields(self.route.rules.etag);
             let Some(tag) = validate::strong_etag(&fields) else { continue };
             let is_new = others.iter().all(|other| validate::strong_etag(&other.headers) != Some(tag));
             if let Some(left) = room.checked_sub(tag.len()).filter(|_| is_new) {

@@ -75,7 +75,7 @@ impl Context {
         let whole = tiers.peek(&self.target.key).or_else(|| self.target.stale.clone());
         if let Some(whole) = whole
             && part.status == StatusCode::PARTIAL_CONTENT
-            && combine::differ(&whole.origin_fields(), &part.headers)
+            && combine::differ(&whole.origin_fields(self.route.rules.etag), &part.headers)
         {
             tiers.forget(&whole);
         }

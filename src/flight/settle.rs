@@ -108,7 +108,9 @@ impl Context {
     /// [RFC 9111 §4.3.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
     fn validated(&self, base: &Arc<Entry>, update: &response::Parts) -> Settled {
         // What was purged meanwhile is no answer to anybody, whatever the origin said before.
-        if self.is_gone(base) || !validate::confirms(&base.origin_fields(), &update.headers) {
+        if self.is_gone(base)
+            || !validate::confirms(&base.origin_fields(self.route.rules.etag), &update.headers)
+        {
             return Settled::Again(Some(Arc::clone(base)));
         }
         let received = self.shared.clock.now();
@@ -161,7 +163,10 @@ impl Context {
             // The base's own may have been of the connection: what it forbade stays forbidden.
             if !update.headers.contains_key(header::EXPIRES) && update.extensions.get::<CacheTtl>().is_none()
             {
-                verdict.lifetime = verdict.lifetime.min(base.lifetime);
+                let cut = verdict.lifetime.saturating_sub(base.lifetime);
+                verdict.lifetime = verdict.lifetime.saturating_sub(cut);
+                // It is kept as long all the same.
+                verdict.windows.revalidate = verdict.windows.revalidate.saturating_add(cut);
             }
             verdict.windows.if_error = verdict.windows.if_error.min(base.windows.if_error);
             verdict.windows.while_revalidate =
@@ -233,7 +238,7 @@ impl Context {
             Err(refusal) => {
                 self.route.stats.refused(refusal);
                 // What one request may not store, another has stored.
-                if refusal.is_structural() && self.plan.as_ref().is_some_and(|plan| plan.plain) {
+                if refusal.is_structural() && self.plan.as_ref().is_some_and(|plan| plan.for_all) {
                     self.shared.tiers.forget(base);
                 }
                 (self.unstored_entry(draft, body).ok()?, Some(refusal))
@@ -244,7 +249,9 @@ impl Context {
         let how = How::Fetched(self.forward(), StatusCode::NOT_MODIFIED, unstored);
         let mut response = answer::from_entry(&filled.entry, method, headers, now, how, &self.shared.names);
         // What is for this requester alone isn't stored (RFC 9111 §5.2.2.7).
-        for (name, value) in &validate::unstored(update, &filled.entry.headers) {
+        let mut own = validate::unstored(update, &filled.entry.headers);
+        self.route.rules.tag_fields.strip(&mut own);
+        for (name, value) in &own {
             response.headers_mut().append(name, value.clone());
         }
         self.route.count(&response);
@@ -268,7 +275,11 @@ impl Context {
         let is_named = validate::has_validator(&head.headers) || worth == Validity::Fresh;
         let matches = base.status == StatusCode::OK
             && is_named
-            && validate::head_matches(&base.origin_fields(), base.body.len() as u64, &head.headers);
+            && validate::head_matches(
+                &base.origin_fields(self.route.rules.etag),
+                base.body.len() as u64,
+                &head.headers,
+            );
         if !matches {
             parts.headers = answer::stored_fields(base);
             let age = millis(base.age(received));
@@ -312,10 +323,15 @@ impl Context {
         }
     }
 
-    /// Whether a response answers what only the cache has asked: its preconditions stood in the place of the client's.
+    /// Whether a response answers what only the cache has asked: its preconditions stood in the place of the client's, its range
+    /// where the client had none.
     pub(super) fn is_unusable(&self, parts: &response::Parts) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.is_shaped)
-            && matches!(parts.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
+        let Some(plan) = &self.plan else { return false };
+        match parts.status {
+            StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED => plan.is_shaped,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => plan.part.is_some(),
+            _ => false,
+        }
     }
 
     /// An entry for those who wait, of a response that isn't stored.

@@ -6,7 +6,7 @@ use http::{Request, Uri};
 use super::targets::sent;
 use super::{PurgeError, Purged};
 use crate::cache::{QueryCache, Shared};
-use crate::key::{self, Key};
+use crate::key::Key;
 use crate::policy::Bypass;
 use crate::route::Route;
 
@@ -91,7 +91,5 @@ impl Shared {
 fn primary(route: &Route, sent: &Parts, uri: &Uri, body: &[u8]) -> Result<Key, Bypass> {
     let mut parts = sent.clone();
     parts.uri = uri.clone();
-    let principal = route.rules.principal(&parts)?;
-    let read = route.rules.key_body.map(|_| body);
-    key::primary(&route.keys, &parts, principal.as_deref(), read)
+    route.sent_key(&parts, route.rules.key_body.map(|_| body))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::Request;
+use http::{HeaderValue, Method, Request};
 use tower_query_cache::{Policy, PurgeError, QueryCache};
 
 use crate::support::http::{assert_hit, field, ok, ok_with};
@@ -55,6 +55,22 @@ async fn all_variants_and_their_list_leave_redis_whoever_knows_them() {
         if knows { &writer } else { &other }.erase_key(&asked("/")).await.unwrap();
         assert_eq!(entries(&redis).len(), 2, "the other resource's are left");
     }
+}
+
+/// Under `Policy::http` a GET without content is its URI alone, also where bodies are keyed.
+#[tokio::test]
+async fn what_policy_http_has_stored_leaves_redis() {
+    let redis = RedisServer::start();
+    let cache = Way::Sealed.handle(&redis, &[1]).await;
+    let policy = Policy::http().methods([Method::GET, Method::QUERY]).key_body(100);
+    let site = Site::keyed(&cache, policy, |_, _| ok_with(&[("cache-control", "max-age=60")], "page"));
+    site.get("/").await;
+    cache.settled().await;
+    assert_eq!(entries(&redis).len(), 1);
+    let mut request = asked("/");
+    request.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+    cache.erase_key(&request).await.unwrap();
+    assert_eq!(entries(&redis).len(), 0);
 }
 
 #[tokio::test]

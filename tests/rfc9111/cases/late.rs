@@ -134,6 +134,25 @@ fn others() -> Vec<Case> {
         )
         .alone(),
         case(
+            "s4_3_4_a_private_304_to_a_reload_ends_what_is_fresh",
+            [
+                get().answer(fresh().tag("\"a\"")),
+                get().cc("no-cache").answer(not_modified().tag("\"a\"").cc("private")),
+                get().answer(fresh()),
+            ],
+        )
+        .alone(),
+        case(
+            "s3_1_what_connection_took_away_is_kept_as_long_when_it_came_late",
+            [
+                get().answer(
+                    ok().tag("\"a\"").modified(864_000).cc("no-cache").with("Connection", "cache-control"),
+                ),
+                get().answer(not_modified().tag("\"a\"").with("Age", "7200")),
+                get().answer(not_modified().tag("\"a\"")).sees("If-None-Match", "\"a\""),
+            ],
+        ),
+        case(
             "s3_a_503_with_a_lifetime_takes_the_place_of_what_must_not_stand_in",
             [
                 get().answer(ok().tag("\"a\"").cc("max-age=60, must-revalidate").with("Age", "100")),

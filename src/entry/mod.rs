@@ -100,11 +100,16 @@ pub(crate) struct Windows {
     pub(crate) while_revalidate: Millis,
     /// In place of an error.
     pub(crate) if_error: Millis,
-    /// Once the origin has confirmed it.
+    /// Once the origin has confirmed it; 0: that can't be.
     pub(crate) revalidate: Millis,
 }
 
 impl Windows {
+    /// Whether a confirmation, or more of it, may be joined to it.
+    pub(crate) const fn may_be_updated(self) -> bool {
+        self.revalidate > 0
+    }
+
     pub(crate) fn longest(self) -> Millis {
         self.while_revalidate.max(self.if_error).max(self.revalidate)
     }

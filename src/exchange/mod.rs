@@ -197,7 +197,9 @@ impl<S, P> Miss<S, P> {
         self.incomplete = found.filter(|part| {
             let fits = combine::complete_length(&part.headers, part.body.len())
                 .is_some_and(|length| length <= rules.max_body as u64);
-            fits && rules.min_uses.is_none() && combine::missing(&part.headers, part.body.len()).is_some()
+            fits && part.windows.may_be_updated()
+                && rules.min_uses.is_none()
+                && combine::missing(&part.headers, part.body.len()).is_some()
         });
     }
 

@@ -41,11 +41,10 @@ impl<S, P> Miss<S, P> {
         let forward = self.why();
         let plain = self.ask.as_ref().is_some_and(Ask::is_plain);
         let for_all = self.ask.as_ref().is_some_and(Ask::speaks_for_all);
-        let base = self
-            .target
-            .stale
-            .clone()
-            .filter(|entry| validate::has_validator(&entry.origin_fields(self.route.rules.etag)));
+        let base = self.target.stale.clone().filter(|entry| {
+            entry.windows.may_be_updated()
+                && validate::has_validator(&entry.origin_fields(self.route.rules.etag))
+        });
         if refresh {
             kept(&mut parts.headers, |name| *name != header::RANGE);
         }
@@ -85,6 +84,7 @@ impl<S, P> Miss<S, P> {
     fn variants(&self) -> Vec<Arc<Entry>> {
         let Some(vary) = &self.target.vary else { return Vec::new() };
         let known = vary.variants.iter().filter_map(|(key, _)| self.shared.tiers.peek(key));
+        let known = known.filter(|entry| entry.windows.may_be_updated());
         let mut others: Vec<Arc<Entry>> = Vec::new();
         let mut room = MAX_TAGS;
         for entry in known {

@@ -48,7 +48,7 @@ impl Context {
         }
         let tiers = &self.shared.tiers;
         let target = self.part_target();
-        if let Some(stored) = tiers.peek(&target.key)
+        if let Some(stored) = tiers.peek(&target.key).filter(|stored| stored.windows.may_be_updated())
             && let Some(both) =
                 combine((&answer::stored_fields(&stored), &stored.body), (&draft.parts.headers, &body))
         {

@@ -13,7 +13,7 @@ use crate::clock::{Millis, millis};
 use crate::conditional;
 use crate::entry::{Entry, MAX_HEADERS, Windows};
 use crate::policy::http::validate;
-use crate::policy::{CacheTtl, Refusal, Verdict};
+use crate::policy::{Refusal, Verdict};
 use crate::purge::Validity;
 use crate::route::RequestHead;
 use crate::store::Draft;
@@ -157,27 +157,13 @@ impl Context {
         parts.headers = validate::merged(&stored, &parts.headers);
 
         let mut verdict = self.verdict(self.stored_method(), &said, received);
-        if let Ok(verdict) = &mut verdict
-            && !self.route.rules.has_directives(&said.headers)
+        if let (Ok(verdict), Some(http)) = (&mut verdict, &self.route.rules.http)
+            && http.lists_policy(&update.headers)
         {
-            // The base's own may have been of the connection: what it forbade stays forbidden.
-            if !update.headers.contains_key(header::EXPIRES) && update.extensions.get::<CacheTtl>().is_none()
-            {
-                let cut = verdict.lifetime.saturating_sub(base.lifetime);
-                verdict.lifetime = verdict.lifetime.saturating_sub(cut);
-                // It is kept as long all the same.
-                verdict.windows.revalidate = verdict.windows.revalidate.saturating_add(cut);
-            }
-            verdict.windows.if_error = verdict.windows.if_error.min(base.windows.if_error);
-            verdict.windows.while_revalidate =
-                verdict.windows.while_revalidate.min(base.windows.while_revalidate);
-            // It may have named the cookie as one requester's own.
-            conditional::kept(&mut parts.headers, |name| {
-                *name != header::SET_COOKIE || stored.contains_key(header::SET_COOKIE)
-            });
+            verdict.windows.revalidate = 0;
         }
         let fields = crate::key::vary_fields(&said.headers).map(|mut fields| {
-            // The same goes for `Vary`.
+            // The base's own `Vary` may have been of the connection.
             let known = self.told_apart_by(base);
             let more: Vec<_> = known.iter().filter(|name| !fields.contains(name)).cloned().collect();
             fields.extend(more);
@@ -266,7 +252,7 @@ impl Context {
     fn head_answered(&self, head: &response::Parts) {
         let Some(base) = self.target.stale.as_ref().filter(|_| head.status == StatusCode::OK) else { return };
         let worth = self.shared.purges.validity(&base.stamp, &base.tags);
-        if worth == Validity::Gone || self.is_replaced(base) {
+        if worth == Validity::Gone || self.is_replaced(base) || !base.windows.may_be_updated() {
             return;
         }
         let received = self.shared.clock.now();

@@ -95,7 +95,7 @@ pub(super) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderNam
 }
 
 /// The fields that `Connection` names as belonging to the connection.
-fn connection_listed(headers: &HeaderMap) -> HashSet<HeaderName> {
+pub(super) fn connection_listed(headers: &HeaderMap) -> HashSet<HeaderName> {
     headers
         .get_all(CONNECTION)
         .iter()

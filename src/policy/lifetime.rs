@@ -1,6 +1,5 @@
-//! How long a response is fresh under `Policy::ttl`, and whether it says something of that itself.
+//! How long a response is fresh under `Policy::ttl`.
 
-use http::header::{CACHE_CONTROL, HeaderMap};
 use http::response;
 
 use super::Rules;
@@ -12,11 +11,6 @@ use crate::clock::Millis;
 pub(super) const MAX_LIFETIME: Millis = 10 * 365 * 24 * 3600 * 1000;
 
 impl Rules {
-    /// Whether a response has directives: in a targeted field, or in `Cache-Control`.
-    pub(crate) fn has_directives(&self, headers: &HeaderMap) -> bool {
-        headers.contains_key(CACHE_CONTROL) || self.targets.iter().any(|field| headers.contains_key(field))
-    }
-
     /// The freshness lifetime, counted from age 0. `own` is the policy's TTL for the response's status.
     pub(super) fn lifetime(
         &self,

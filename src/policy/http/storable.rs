@@ -3,8 +3,8 @@
 //! [RFC 9111 §3]: https://www.rfc-editor.org/rfc/rfc9111#section-3
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, ETAG, EXPIRES, HeaderMap, HeaderName, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE,
 };
 use http::{Method, StatusCode, response};
 
@@ -14,6 +14,7 @@ use super::{HttpRules, range};
 use crate::clock::Millis;
 use crate::entry::Windows;
 use crate::policy::directives::Directives;
+use crate::policy::fields::connection_listed;
 use crate::policy::stale::StaleRules;
 use crate::policy::targeted::Selected;
 use crate::policy::{CacheTtl, NoStore, Refusal, Verdict};
@@ -48,7 +49,7 @@ impl HttpRules {
         let selected = Selected::of(headers, &self.targets);
         let directives = &selected.directives;
         admit_request(method, request)?;
-        admit_status(request, response)?;
+        admit_status(method, request, response)?;
         admit_directives(request, response, directives)?;
         if self.refuse_set_cookie && headers.contains_key(SET_COOKIE) {
             return Err(Refusal::SetCookie);
@@ -67,22 +68,32 @@ impl HttpRules {
         };
         let lifetime = if directives.no_cache { 0 } else { lifetime };
         let late = initial_age.saturating_sub(lifetime);
-        let windows = self.windows(stale, response.status, directives, late);
+        let mut windows = self.windows(stale, response.status, directives, late);
+        if self.lists_policy(headers) {
+            windows.revalidate = 0;
+        }
         let verdict = Verdict { lifetime, initial_age, windows };
         let is_said = directives.stale_while_revalidate.max(directives.stale_if_error) > Some(0);
         // Stale at once, it may still stand in where the origin can't be reached.
         let stands_in = (lifetime > 0 || is_said) && !directives.forbid_stale();
-        if lifetime > initial_age
-            || stands_in
-            || headers.contains_key(ETAG)
-            || headers.contains_key(LAST_MODIFIED)
-        {
+        let has_validator = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
+        if lifetime > initial_age || stands_in || (has_validator && windows.revalidate > 0) {
             Ok(verdict)
         } else if directives.no_cache {
             Err(Refusal::NoCache)
         } else {
             Err(Refusal::ZeroLifetime)
         }
+    }
+
+    /// Whether `Connection` lists a field that says what becomes of the response. An entry doesn't have that field, so that nobody
+    /// knows any more what an update that lacks it leaves in force ([RFC 9111 §3.2]): such a response is no base for any.
+    ///
+    /// [RFC 9111 §3.2]: https://www.rfc-editor.org/rfc/rfc9111#section-3.2
+    pub(crate) fn lists_policy(&self, headers: &HeaderMap) -> bool {
+        let rules =
+            |name: &HeaderName| [CACHE_CONTROL, EXPIRES].contains(name) || self.targets.contains(name);
+        headers.contains_key(CONNECTION) && connection_listed(headers).iter().any(rules)
     }
 
     /// What a response is good for after its lifetime: nothing but a validation where a directive forbids it ([RFC 9111
@@ -98,8 +109,9 @@ impl HttpRules {
         directives: &Directives,
         late: Millis,
     ) -> Windows {
+        // Without any time to be kept it may be validated all the same while it is there.
         let revalidate = match self.keep_stale {
-            0 => 0,
+            0 => 1,
             time => time.saturating_add(late),
         };
         if directives.forbid_stale() {
@@ -130,14 +142,13 @@ fn admit_request(method: &Method, request: &HeaderMap) -> Result<(), Refusal> {
 /// place is known; how much of it came is for the caller. Those of [RFC 6585] must not be stored.
 ///
 /// [RFC 6585]: https://www.rfc-editor.org/rfc/rfc6585
-fn admit_status(request: &HeaderMap, response: &response::Parts) -> Result<(), Refusal> {
-    const PRECONDITIONS: [http::HeaderName; 4] =
-        [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
-    let asked = |fields: &[http::HeaderName]| fields.iter().any(|field| request.contains_key(field));
+fn admit_status(method: &Method, request: &HeaderMap, response: &response::Parts) -> Result<(), Refusal> {
+    const PRECONDITIONS: [HeaderName; 4] = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+    let asked = |fields: &[HeaderName]| fields.iter().any(|field| request.contains_key(field));
     let is_part = || range::received_part(&response.headers, 1).is_some();
     match response.status.as_u16() {
         100..200 | 428 | 429 | 431 | 511 => Err(Refusal::Status),
-        206 if asked(&[RANGE]) && is_part() => Ok(()),
+        206 if *method == Method::GET && asked(&[RANGE]) && is_part() => Ok(()),
         206 | 304 => Err(Refusal::RequestConditions),
         412 if asked(&PRECONDITIONS) => Err(Refusal::RequestConditions),
         416 if asked(&[RANGE]) => Err(Refusal::RequestConditions),

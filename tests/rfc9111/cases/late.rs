@@ -110,21 +110,6 @@ fn others() -> Vec<Case> {
             ],
         ),
         case(
-            "s3_1_a_304_lifts_nothing_that_connection_took_away",
-            [
-                get().answer(
-                    ok().tag("\"a\"")
-                        .modified(864_000)
-                        .cc("no-cache, private=\"set-cookie\"")
-                        .with("Connection", "cache-control"),
-                ),
-                get()
-                    .answer(not_modified().tag("\"a\"").with("Set-Cookie", "u=2"))
-                    .sees("If-None-Match", "\"a\""),
-                get().answer(not_modified().tag("\"a\"")).sees("If-None-Match", "\"a\"").absent("Set-Cookie"),
-            ],
-        ),
-        case(
             "s4_3_3_a_404_to_a_reload_ends_what_is_fresh",
             [
                 get().answer(fresh().tag("\"a\"")),
@@ -143,13 +128,19 @@ fn others() -> Vec<Case> {
         )
         .alone(),
         case(
-            "s3_1_what_connection_took_away_is_kept_as_long_when_it_came_late",
+            "s4_2_4_what_a_304_made_late_stands_in_on_a_closed_connection",
             [
-                get().answer(
-                    ok().tag("\"a\"").modified(864_000).cc("no-cache").with("Connection", "cache-control"),
-                ),
-                get().answer(not_modified().tag("\"a\"").with("Age", "7200")),
-                get().answer(not_modified().tag("\"a\"")).sees("If-None-Match", "\"a\""),
+                get().answer(ok().tag("\"a\"").with("Expires", "{-60}").date("{-100}")),
+                get().answer(not_modified().tag("\"a\"").with("Age", "7200").with("Expires", "{+60}")),
+                get().answer(closes()).status(200),
+            ],
+        ),
+        case(
+            "s4_2_2_heuristic_freshness_grows_by_a_304",
+            [
+                get().answer(ok().tag("\"a\"").modified(1010).date("{-1000}")),
+                get().answer(not_modified().tag("\"a\"").modified(1010)).sees("If-None-Match", "\"a\""),
+                get().after(1_500).hit(),
             ],
         ),
         case(

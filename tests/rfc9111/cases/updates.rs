@@ -317,19 +317,65 @@ fn listed() -> Vec<Case> {
             ],
         ),
         case(
-            "s3_2_a_listed_must_revalidate_still_rules_after_a_304",
+            "s3_2_a_listed_must_revalidate_forbids_stale",
             [
                 get().answer(stale("must-revalidate").with("Connection", "cache-control")),
-                get().answer(not_modified().tag("\"a\"").with("Age", "100")).sees("If-None-Match", "\"a\""),
                 get().answer(closes()).status_in(&[502, 504]).any_body(),
             ],
         ),
         case(
-            "s3_2_a_listed_lifetime_is_not_made_longer_by_a_304",
+            "s3_2_what_a_listed_field_rules_is_replaced_whole",
             [
                 get().answer(stale("").with("Connection", "cache-control")),
-                get().answer(not_modified().tag("\"a\"").with("Age", "100")).status(200),
-                get().answer(fresh()).check(Check::Absent("X-Old")).sees("If-None-Match", "\"a\""),
+                get().answer(fresh()).sees_no("If-None-Match"),
+                get().hit(),
+            ],
+        ),
+        case(
+            "s3_2_and_updated_by_no_head",
+            [
+                get().answer(
+                    ok().tag("\"a\"")
+                        .cc("max-age=60, private=\"set-cookie\"")
+                        .with("Connection", "cache-control"),
+                ),
+                head()
+                    .cc("no-cache")
+                    .answer(ok().tag("\"a\"").with("Set-Cookie", "u=2").modified(864_000))
+                    .is("Set-Cookie", "u=2"),
+                get().hit_of(1).absent("Set-Cookie"),
+            ],
+        ),
+        case(
+            "s3_2_a_304_with_a_listed_field_is_the_last_one",
+            [
+                get().answer(stale("")),
+                get()
+                    .answer(
+                        not_modified()
+                            .tag("\"a\"")
+                            .cc("max-age=60, private=\"set-cookie\"")
+                            .with("Age", "100")
+                            .with("Connection", "cache-control"),
+                    )
+                    .sees("If-None-Match", "\"a\""),
+                get().answer(fresh()).sees_no("If-None-Match"),
+            ],
+        ),
+        case(
+            "rfc9213_2_2_a_listed_targeted_field_is_lifted_by_no_304",
+            [
+                get().answer(
+                    ok().tag("\"a\"")
+                        .cc("max-age=60")
+                        .with("CDN-Cache-Control", "max-age=1, private=\"set-cookie\"")
+                        .with("Age", "100")
+                        .with("Connection", "cdn-cache-control"),
+                ),
+                get()
+                    .answer(fresh().with("Set-Cookie", "u=2"))
+                    .sees_no("If-None-Match")
+                    .is("Set-Cookie", "u=2"),
             ],
         ),
         case(

@@ -1,7 +1,7 @@
 //! What confirmations do to what is stored, and what they don't: RFC 9111 §3.2, §4.3.4 and §4.3.5.
 
 use crate::answer::{Answer, closes, fresh, not_modified, ok, stale, status};
-use crate::case::{Case, Check, Step, case, get, head};
+use crate::case::{Case, Step, case, get, head};
 
 pub(crate) fn cases() -> Vec<Case> {
     [of_304(), varying(), of_head(), listed()].concat()

@@ -7,7 +7,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::codec::{DecodeError, MAX_HEADERS, VERSION, decode, encode};
+#[cfg(feature = "redis")]
+pub(crate) use self::codec::VERSION;
+pub(crate) use self::codec::{DecodeError, MAX_HEADERS, decode, encode};
 pub use self::seal::{KeyRing, SecretKey};
 pub(crate) use self::seal::{SealConfig, Seals};
 

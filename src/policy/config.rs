@@ -99,8 +99,9 @@ pub struct PolicyConfig {
     /// How long after its lifetime an entry may answer in place of an error, in seconds. Default: none.
     #[serde(with = "seconds::option")]
     pub stale_if_error: Option<Duration>,
-    /// Under `http`, how long after its lifetime, or its arrival if that was later, an entry is kept, in seconds: to be validated, and to answer where the
-    /// service can't and no directive forbids it. Default: 3600 under `http`, and not for `ttl`.
+    /// Under `http`, how long after its lifetime, or its arrival if that was later, an entry is kept, in seconds: to be
+    /// validated, and to answer where the service can't and no directive forbids it. Default: 3600 under `http`, and not for
+    /// `ttl`.
     #[serde(with = "seconds::option")]
     pub keep_stale: Option<Duration>,
     /// Targeted fields that stand in place of `Cache-Control` and `Expires`, the first valid one of the list (RFC 9213).

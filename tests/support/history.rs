@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 /// For how long memory may answer without the journal, where purges are held to [`LATE`].
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// A tail that hears nothing for 2 s, as on a machine that stands still, is lost, and then reads are strict. With faults: a tail is lost after 2 s, then the journal is asked, and if that can't be reached [`GRACE`] is all that is left.
+/// A tail is lost after 2 s without word, as on a machine that stands still, and then reads are strict. With faults the journal
+/// may not be reached even then, and [`GRACE`] is all that is left.
 pub const LATE: Late = Late { calm: Duration::from_millis(2_500), faulty: Duration::from_secs(4) };
 
 /// How late a node may hear of another's purge.

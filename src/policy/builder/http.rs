@@ -29,8 +29,9 @@ impl Policy<BodyKey> {
 }
 
 impl<K> Policy<K> {
-    /// How long after its lifetime, or its arrival if that was later, an entry of [`Policy::http`] is kept: to be validated, and to answer where the service
-    /// can't and no directive forbids it ([RFC 9111 §4.2.4]). Default: an hour. It counts for the entry's life in Redis too.
+    /// How long after its lifetime, or its arrival if that was later, an entry of [`Policy::http`] is kept: to be validated, and
+    /// to answer where the service can't and no directive forbids it ([RFC 9111 §4.2.4]). Default: an hour. It counts for the
+    /// entry's life in Redis too.
     ///
     /// [RFC 9111 §4.2.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4
     #[must_use]
